@@ -1,0 +1,14 @@
+"""Where the shipped files are: in a checkout beside the package, in an installed wheel inside it."""
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+_CHECKOUT = PACKAGE.parent
+_SHIPPED = PACKAGE / "_shipped"
+
+#: The directory that holds ``roles/``, ``templates/`` and ``inventories/demo``.
+ROOT = _SHIPPED if _SHIPPED.is_dir() else _CHECKOUT
+ROLES = ROOT / "roles"
+TEMPLATES = ROOT / "templates"
+DEMO_INVENTORY = ROOT / "inventories" / "demo"
+PLAYBOOKS = PACKAGE / "playbooks"
