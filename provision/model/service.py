@@ -1,0 +1,219 @@
+"""What a service tells Python about itself: ``roles/<id>/service.yml``.
+
+Python knows no application by name. Whatever it must know of one is declared here, once.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+#: Operating systems by the name and version of ``/etc/os-release``, such as ``debian-12``.
+System = Annotated[str, StringConstraints(pattern=r"^[a-z]+-[0-9]+(\.[0-9]+)?$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Release = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+~-]*$")]
+
+
+class Strict(BaseModel):
+    """A document in which an unknown key is an error, since it is most often a typing mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Text(Strict):
+    """A sentence in the languages that the tool speaks."""
+
+    ca: str
+    es: str
+    en: str
+
+
+class Database(Strict):
+    """A PostgreSQL role and the database that it owns; the service's system user has the same name."""
+
+    name: Identifier
+
+
+class Site(Strict):
+    """A virtual host that the service wants.
+
+    Args:
+        locations: file in the service's ``templates/`` with what stands inside nginx's ``server`` block;
+            rendered by Python with ``hostname``, ``settings``, ``school`` and ``service``.
+        max_body_mb: largest request body in MiB, a number or the name of a setting.
+    """
+
+    locations: str
+    max_body_mb: int | str = 10
+
+
+class Port(Strict):
+    """A port that must be reachable from outside, besides 80 and 443 of nginx."""
+
+    port: Annotated[int, Field(ge=1, le=65535)]
+    protocol: Literal["tcp", "udp"] = "tcp"
+    why: str
+
+
+class Needs(Strict):
+    """What the service asks of the base roles. ``roles`` lists further base roles, in order."""
+
+    roles: tuple[Identifier, ...] = ()
+    databases: tuple[Database, ...] = ()
+    site: Site | None = None
+
+
+class Resources(Strict):
+    """What the service itself needs, in MiB and cores, for a school of 300 to 500 pupils."""
+
+    memory_mb: int
+    disk_mb: int
+    cpus: int = 1
+
+
+class Secret(Strict):
+    """A secret that is generated for each school; ``name`` is the Ansible variable."""
+
+    name: Identifier
+    kind: Literal["password", "hex"] = "password"
+    length: Annotated[int, Field(ge=16, le=128)] = 32
+    why: str
+
+
+class AptSource(Strict):
+    """Signed apt repositories, read by the school's host itself.
+
+    Args:
+        repositories: deb822 fields of each repository; ``key`` is a file in the role's ``files/`` with the
+            pinned public key, ``fingerprint`` what it must have.
+        packages: what is installed, with the version where the repository keeps old ones.
+    """
+
+    class Repository(Strict):
+        name: Identifier
+        uri: str
+        suite: str
+        components: tuple[str, ...] = ("main",)
+        key: str
+        fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{40}$")]
+
+    kind: Literal["apt"]
+    repositories: tuple[Repository, ...]
+    packages: tuple[str, ...]
+
+
+class ArchiveSource(Strict):
+    """Files that the administrator's machine fetches (upstream or mirror), verifies, and sends to the host.
+
+    Args:
+        files: every file that is needed. ``url`` is upstream's address; none means "from a mirror only".
+            ``sha256`` is pinned here where upstream publishes it, else the first download records it in
+            ``artifacts.lock``.
+    """
+
+    class File(Strict):
+        name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+        role: Identifier
+        url: str | None = None
+        sha256: Sha256 | None = None
+
+    kind: Literal["archive"]
+    files: tuple[File, ...]
+
+
+class NpmSource(Strict):
+    """A package of the npm registry, pinned with all it depends on by a lock file in the role's ``files/``."""
+
+    kind: Literal["npm"]
+    package: str
+    lock: str
+
+
+Source = Annotated[AptSource | ArchiveSource | NpmSource, Field(discriminator="kind")]
+
+
+class ReleaseOffer(Strict):
+    """A release that the role can install.
+
+    Args:
+        lab_only: good enough for a disposable server, never for a school; ``note`` says why.
+        sources: in order of preference.
+    """
+
+    version: Release
+    systems: tuple[System, ...] = ()
+    lab_only: bool = False
+    end_of_life: str | None = None
+    note: Text | None = None
+    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+
+
+class HttpsProbe(Strict):
+    """The page answers over HTTPS, by the service's host name, with a certificate that is trusted."""
+
+    id: Identifier
+    kind: Literal["https"]
+    title: Text
+    path: str = "/"
+    status: int = 200
+    contains: str | None = None
+    absent: bool = False
+
+
+class UnitProbe(Strict):
+    """A systemd unit is active on the host."""
+
+    id: Identifier
+    kind: Literal["unit"]
+    title: Text
+    unit: str
+
+
+class LoopbackProbe(Strict):
+    """An address on the host's own loopback answers, asked over SSH."""
+
+    id: Identifier
+    kind: Literal["loopback"]
+    title: Text
+    port: int
+    path: str = "/"
+    status: int = 200
+    contains: str | None = None
+
+
+Probe = Annotated[HttpsProbe | UnitProbe | LoopbackProbe, Field(discriminator="kind")]
+
+
+class Outbound(Strict):
+    """A connection to the outside that the service may make, and why."""
+
+    to: str
+    why: str
+
+
+class Backup(Strict):
+    """What a backup of the service holds, split as it must be handled."""
+
+    config: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    databases: tuple[Identifier, ...] = ()
+
+
+class ServiceDefinition(Strict):
+    """One ``service.yml``, whole."""
+
+    format: Literal[1] = Field(alias="schema")
+    id: Identifier
+    title: Text
+    systems: Annotated[tuple[System, ...], Field(min_length=1)]
+    dedicated_host: bool = False
+    conflicts: tuple[Identifier, ...] = ()
+    resources: Resources
+    needs: Needs = Needs()
+    ports: tuple[Port, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    releases: Annotated[tuple[ReleaseOffer, ...], Field(min_length=1)]
+    probes: tuple[Probe, ...] = ()
+    backup: Backup = Backup()
+    personal_data: tuple[str, ...] = ()
+    outbound: tuple[Outbound, ...] = ()
