@@ -1,0 +1,40 @@
+"""The lab's privileged part as a program: one order on standard input, lines of JSON on standard output.
+
+Ordinary users reach it through sudo (see `provision.lab.lab`); it takes nothing from its arguments or environment.
+"""
+
+import json
+import os
+import signal
+import sys
+from types import FrameType
+
+from provision.errors import ProvisionError
+from provision.lab.privileged import Request, perform
+from provision.lab.state import LabState
+
+
+def _say(**message: object) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Read one order and carry it out; the exit code is 0 even for an error, which is told as a message."""
+    signal.signal(signal.SIGTERM, _interrupted)
+    # Our files are for everybody to read, whatever the caller's habit is; secrets get their mode one by one.
+    os.umask(0o022)
+    try:
+        result = perform(Request.model_validate_json(sys.stdin.read()), lambda line: _say(report=line))
+    except ProvisionError as error:
+        _say(error=type(error).__name__, message=error.message, remedy=error.remedy)
+        return
+    _say(result=None if isinstance(result, LabState) else result)
+
+
+if __name__ == "__main__":
+    main()
