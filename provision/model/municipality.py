@@ -3,30 +3,71 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
-from provision.model.service import Identifier, Strict
+from provision.model import rules
+from provision.model.service import Identifier, Line, PortNumber, Strict, System, Yes
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
+#: Ids of schools, municipalities and hosts: a DNS label, since they become names of files and servers.
+SLUG_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
+Slug = Annotated[str, StringConstraints(pattern=SLUG_PATTERN)]
 Language = Literal["ca", "es", "en"]
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+Email = Annotated[
+    str,
+    AfterValidator(rules.email),
+    WithJsonSchema({"type": "string", "pattern": r"^[^@\s]+@[^@\s]+\.[^@\s]+$"}),
+]
+UserName = Annotated[str, StringConstraints(pattern=rules.USER_PATTERN)]
+Locale = Annotated[
+    str,
+    AfterValidator(rules.locale_name),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^(C|[a-z]{2,3}_[A-Z]{2})\.UTF-8(@[a-z]+)?$",
+            "examples": ["ca_ES.UTF-8", "es_ES.UTF-8", "en_GB.UTF-8"],
+        }
+    ),
+]
+Timezone = Annotated[
+    str,
+    AfterValidator(rules.timezone),
+    WithJsonSchema({"type": "string", "examples": ["Europe/Madrid", "Atlantic/Canary"]}),
+]
+Address = Annotated[str, AfterValidator(rules.address), WithJsonSchema({"type": "string", "minLength": 1})]
+Network = Annotated[str, AfterValidator(rules.network), WithJsonSchema({"type": "string", "minLength": 1})]
+Url = Annotated[
+    str,
+    AfterValidator(rules.url),
+    WithJsonSchema({"type": "string", "pattern": r"^https?://[^\s/@?#]+(/\S*)?$"}),
+]
+PublicKey = Annotated[
+    str,
+    AfterValidator(rules.ssh_public_key),
+    WithJsonSchema({"type": "string", "pattern": r"^(ssh|ecdsa|sk)-\S+\s+[A-Za-z0-9+/]+=*(\s.*)?$"}),
+]
 
 
 class Contact(Strict):
     """A person or office that people can write to."""
 
-    name: str
-    email: Email
-    phone: str | None = None
+    name: Annotated[Line, Field(description="Name of the person or the office.")]
+    email: Annotated[Email, Field(description="Where people write to.")]
+    phone: Annotated[Line | None, Field(description="A telephone number, if there is one.")] = None
 
 
 class AcmeTls(Strict):
     """Certificates from an ACME authority (Let's Encrypt where ``directory`` is not given), by certbot."""
 
     mode: Literal["acme"]
-    email: Email
-    directory: str = "https://acme-v02.api.letsencrypt.org/directory"
-    ca_file: Path | None = None
+    email: Annotated[Email, Field(description="The authority writes here before a certificate runs out.")]
+    directory: Annotated[
+        Url, Field(description="The authority's ACME directory; Let's Encrypt when left out.")
+    ] = "https://acme-v02.api.letsencrypt.org/directory"
+    ca_file: Annotated[
+        Path | None,
+        Field(description="PEM file that the directory's own certificate is checked with; rarely needed."),
+    ] = None
 
 
 class ProvidedTls(Strict):
@@ -36,8 +77,10 @@ class ProvidedTls(Strict):
     """
 
     mode: Literal["provided"]
-    certificate: str
-    key: str
+    certificate: Annotated[
+        Line, Field(description='PEM file with the certificate and its chain, such as "tls/{hostname}.pem".')
+    ]
+    key: Annotated[Line, Field(description='PEM file with the private key, such as "tls/{hostname}.key".')]
 
 
 class InternalTls(Strict):
@@ -52,23 +95,34 @@ Tls = Annotated[AcmeTls | ProvidedTls | InternalTls, Field(discriminator="mode")
 class Operator(Strict):
     """A person of the city's IT who gets an account with sudo on the servers, with these public SSH keys."""
 
-    login: Identifier
-    name: str
-    ssh_keys: Annotated[tuple[str, ...], Field(min_length=1)]
+    login: Annotated[Identifier, Field(description="Name of the account.")]
+    name: Annotated[Line, Field(description="The person's name.")]
+    ssh_keys: Annotated[
+        tuple[PublicKey, ...],
+        Field(min_length=1, description="Public SSH keys: the lines of the .pub files."),
+    ]
 
 
 class Defaults(Strict):
     """What a school has where its own file does not say otherwise."""
 
-    locale: str = "ca_ES.UTF-8"
-    timezone: str = "Europe/Madrid"
-    ssh_user: str = "root"
-    ssh_port: Annotated[int, Field(ge=1, le=65535)] = 22
-    ssh_key: Path | None = None
-    system: str = "debian-12"
-    time_servers: tuple[str, ...] = ()
-    #: Networks that may reach SSH; empty: all (with a rate limit).
-    ssh_from: tuple[str, ...] = ()
+    locale: Annotated[Locale, Field(description="Language and country.")] = "ca_ES.UTF-8"
+    timezone: Annotated[Timezone, Field(description="Time zone by its IANA name.")] = "Europe/Madrid"
+    ssh_user: Annotated[
+        UserName, Field(description="User that the tool logs in as: root, or one with sudo.")
+    ] = "root"
+    ssh_port: Annotated[PortNumber, Field(description="Port of SSH.")] = 22
+    ssh_key: Annotated[
+        Path | None, Field(description="Private key file; without one the keys of ssh-agent are used.")
+    ] = None
+    system: Annotated[System, Field(description="Operating system of the servers.")] = "debian-12"
+    time_servers: Annotated[
+        tuple[Address, ...], Field(description="Time servers; the operating system's own when left out.")
+    ] = ()
+    ssh_from: Annotated[
+        tuple[Network, ...],
+        Field(description="Networks that may reach SSH; all, with a rate limit, when left out."),
+    ] = ()
 
 
 class Vault(Strict):
@@ -78,24 +132,40 @@ class Vault(Strict):
         client: a program of Ansible's vault client protocol, relative to the workspace.
     """
 
-    client: Path
+    client: Annotated[Path, Field(description="Program of Ansible's vault client protocol.")]
 
 
 class Municipality(Strict):
     """One ``municipality.yml``."""
 
-    format: Literal[1] = Field(alias="schema")
-    id: Slug
-    name: str
-    contact: Contact
-    data_protection_officer: Contact
-    languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("ca", "es", "en")
-    tls: Tls
-    defaults: Defaults = Defaults()
-    operators: tuple[Operator, ...] = ()
-    vault: Vault | None = None
-    mirror: str | None = None
-    #: This workspace describes disposable servers: releases that are not fit for a school may be used.
-    lab: bool = False
-    #: ``auto`` uses mitogen where it is installed and knows the installed ansible-core; ``off`` never does.
-    accelerate: Literal["auto", "off"] = "auto"
+    format: Annotated[Literal[1], Field(alias="schema", description="Version of this file's format.")]
+    id: Annotated[Slug, Field(description="Short name in small letters, such as vilanova.")]
+    name: Annotated[Line, Field(description="Name as people know it.")]
+    contact: Annotated[Contact, Field(description="Whom schools write to when something does not work.")]
+    data_protection_officer: Annotated[
+        Contact, Field(description="The data protection officer (GDPR art. 37).")
+    ]
+    languages: Annotated[
+        tuple[Language, ...],
+        Field(min_length=1, description="Languages of pages and reports, the first one leads."),
+    ] = ("ca", "es", "en")
+    tls: Annotated[Tls, Field(description="Where certificates come from.")]
+    defaults: Annotated[Defaults, Field(description="What schools have unless they say otherwise.")] = (
+        Defaults()
+    )
+    operators: Annotated[
+        tuple[Operator, ...], Field(description="People who get an account with sudo on every server.")
+    ] = ()
+    vault: Annotated[Vault | None, Field(description="Where the passwords of the vault files come from.")] = (
+        None
+    )
+    mirror: Annotated[
+        Line | None, Field(description="Directory or web address with copies of upstream's files.")
+    ] = None
+    lab: Annotated[
+        Yes, Field(description="These are disposable servers: releases not fit for a school may be used.")
+    ] = False
+    accelerate: Annotated[
+        Literal["auto", "off"],
+        Field(description="auto: use mitogen where it is installed and fits; off: never."),
+    ] = "auto"

@@ -3,17 +3,18 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, WithJsonSchema
 
-from provision.model.municipality import Slug, Tls
-from provision.model.service import Identifier, Release, Strict, System
+from provision.model import rules
+from provision.model.municipality import Address, Email, Locale, Slug, Timezone, Tls, UserName
+from provision.model.service import Identifier, Line, PortNumber, Release, Strict, System, Yes
 
 Hostname = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
-    ),
+    AfterValidator(rules.hostname),
+    WithJsonSchema({"type": "string", "pattern": rules.HOSTNAME_PATTERN}),
 ]
+Jump = Annotated[str, AfterValidator(rules.jump), WithJsonSchema({"type": "string", "minLength": 1})]
 
 
 class Host(Strict):
@@ -27,13 +28,21 @@ class Host(Strict):
             ``host_<name>_become_password``; without it sudo must not ask.
     """
 
-    address: str
-    user: str | None = None
-    port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    system: System | None = None
-    ssh_key: Path | None = None
-    jump: str | None = None
-    become_password: bool = False
+    address: Annotated[
+        Address, Field(description="IPv4 or IPv6 address, or DNS name, by which SSH reaches it.")
+    ]
+    user: Annotated[UserName | None, Field(description="User of SSH: root, or one with sudo.")] = None
+    port: Annotated[PortNumber | None, Field(description="Port of SSH; 22 when left out.")] = None
+    system: Annotated[System | None, Field(description="Operating system, such as debian-12.")] = None
+    ssh_key: Annotated[
+        Path | None, Field(description="Private key file; without one the keys of ssh-agent are used.")
+    ] = None
+    jump: Annotated[
+        Jump | None, Field(description="Jump host as [user@]host[:port], for a server behind one.")
+    ] = None
+    become_password: Annotated[
+        Yes, Field(description="The sudo password is in the vault; without it sudo must not ask.")
+    ] = False
 
 
 class ServiceUse(Strict):
@@ -46,21 +55,33 @@ class ServiceUse(Strict):
         settings: role variables without the role's name, checked against ``argument_specs``.
     """
 
-    host: Slug | None = None
-    hostname: Hostname
-    version: Release | None = None
-    settings: dict[Identifier, Any] = Field(default_factory=dict)
+    host: Annotated[
+        Slug | None, Field(description="The server that it runs on; needed when the school has several.")
+    ] = None
+    hostname: Annotated[Hostname, Field(description="DNS name that people open.")]
+    version: Annotated[
+        Release | None, Field(description="Release, in quotes; the newest that fits when left out.")
+    ] = None
+    settings: Annotated[
+        dict[Identifier, Any], Field(default_factory=dict, description="Settings of the service.")
+    ]
 
 
 class School(Strict):
     """One school file. ``id`` is the file's name without ``.yml`` and is not written inside."""
 
-    format: Literal[1] = Field(alias="schema")
-    name: str
-    domain: Hostname
-    locale: str | None = None
-    timezone: str | None = None
-    contact_email: str | None = None
-    tls: Tls | None = None
-    hosts: Annotated[dict[Slug, Host], Field(min_length=1)]
-    services: dict[Identifier, ServiceUse] = Field(default_factory=dict)
+    format: Annotated[Literal[1], Field(alias="schema", description="Version of this file's format.")]
+    name: Annotated[Line, Field(description="Name as people know it.")]
+    domain: Annotated[Hostname, Field(description="The school's own domain, such as escola-mar.cat.")]
+    locale: Annotated[
+        Locale | None, Field(description="Language and country, if not the municipality's.")
+    ] = None
+    timezone: Annotated[Timezone | None, Field(description="Time zone, if not the municipality's.")] = None
+    contact_email: Annotated[Email | None, Field(description="Whom to write to at the school.")] = None
+    tls: Annotated[Tls | None, Field(description="Certificates, if not as in the municipality.")] = None
+    hosts: Annotated[
+        dict[Slug, Host], Field(min_length=1, description="The school's servers, each with a name.")
+    ]
+    services: Annotated[
+        dict[Identifier, ServiceUse], Field(default_factory=dict, description="The services, switched on.")
+    ]

@@ -5,13 +5,23 @@ Python knows no application by name. Whatever it must know of one is declared he
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from provision.model import rules
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 #: Operating systems by the name and version of ``/etc/os-release``, such as ``debian-12``.
 System = Annotated[str, StringConstraints(pattern=r"^[a-z]+-[0-9]+(\.[0-9]+)?$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Release = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+~-]*$")]
+#: A name or title: one line of text.
+Line = Annotated[
+    str, AfterValidator(rules.line_of_text), Field(json_schema_extra={"minLength": 1, "maxLength": 200})
+]
+#: ``yes`` or ``no``; a word in quotes is refused, since YAML's own ``no`` would be meant.
+Yes = Annotated[bool, Field(strict=True)]
+PortNumber = Annotated[int, Field(strict=True, ge=1, le=65535)]
+Whole = Annotated[int, Field(strict=True, ge=0)]
 
 
 class Strict(BaseModel):
@@ -44,13 +54,13 @@ class Site(Strict):
     """
 
     locations: str
-    max_body_mb: int | str = 10
+    max_body_mb: Whole | str = 10
 
 
 class Port(Strict):
     """A port that must be reachable from outside, besides 80 and 443 of nginx."""
 
-    port: Annotated[int, Field(ge=1, le=65535)]
+    port: PortNumber
     protocol: Literal["tcp", "udp"] = "tcp"
     why: str
 
@@ -66,9 +76,9 @@ class Needs(Strict):
 class Resources(Strict):
     """What the service itself needs, in MiB and cores, for a school of 300 to 500 pupils."""
 
-    memory_mb: int
-    disk_mb: int
-    cpus: int = 1
+    memory_mb: Whole
+    disk_mb: Whole
+    cpus: Whole = 1
 
 
 class Secret(Strict):
@@ -76,7 +86,7 @@ class Secret(Strict):
 
     name: Identifier
     kind: Literal["password", "hex"] = "password"
-    length: Annotated[int, Field(ge=16, le=128)] = 32
+    length: Annotated[int, Field(strict=True, ge=16, le=128)] = 32
     why: str
 
 
@@ -142,7 +152,7 @@ class ReleaseOffer(Strict):
 
     version: Release
     systems: tuple[System, ...] = ()
-    lab_only: bool = False
+    lab_only: Yes = False
     end_of_life: str | None = None
     note: Text | None = None
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
@@ -155,9 +165,9 @@ class HttpsProbe(Strict):
     kind: Literal["https"]
     title: Text
     path: str = "/"
-    status: int = 200
+    status: Whole = 200
     contains: str | None = None
-    absent: bool = False
+    absent: Yes = False
 
 
 class UnitProbe(Strict):
@@ -175,9 +185,9 @@ class LoopbackProbe(Strict):
     id: Identifier
     kind: Literal["loopback"]
     title: Text
-    port: int
+    port: PortNumber
     path: str = "/"
-    status: int = 200
+    status: Whole = 200
     contains: str | None = None
 
 
@@ -206,7 +216,7 @@ class ServiceDefinition(Strict):
     id: Identifier
     title: Text
     systems: Annotated[tuple[System, ...], Field(min_length=1)]
-    dedicated_host: bool = False
+    dedicated_host: Yes = False
     conflicts: tuple[Identifier, ...] = ()
     resources: Resources
     needs: Needs = Needs()

@@ -1,0 +1,306 @@
+"""The services that exist: every role directory with a ``service.yml``, read once."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from provision.errors import Problem
+from provision.model import rules
+from provision.model.document import Document, read_document
+from provision.model.service import (
+    AptSource,
+    ArchiveSource,
+    NpmSource,
+    ReleaseOffer,
+    ServiceDefinition,
+)
+from provision.model.wording import Vocabulary, listed, problems_of
+
+#: Variables of a service's role that the engine sets; they are not settings, whatever a role's defaults say.
+ENGINE_VARIABLES = ("hostname", "version", "source")
+#: Files of a role that do not change what it does on a server.
+_NOT_CODE = {"molecule", "verify", "__pycache__", ".pytest_cache", ".ansible"}
+
+
+@dataclass(frozen=True)
+class ServiceEntry:
+    """A service as its role directory describes it.
+
+    Args:
+        definition: its ``service.yml``.
+        role_dir: the directory.
+        defaults: ``defaults/main.yml``: variables with the role's prefix, plain data.
+        options: the options of ``argument_specs.main`` in ``meta/argument_specs.yml``, by variable name.
+        renamed: former names of variables -> their names of today (``meta/renamed.yml``), with the prefix.
+    """
+
+    definition: ServiceDefinition
+    role_dir: Path
+    defaults: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 over names and contents of the role's files, in hexadecimal; tests are left out."""
+        total = hashlib.sha256()
+        for file in sorted(self.role_dir.rglob("*")):
+            inside = file.relative_to(self.role_dir)
+            if file.is_file() and not _NOT_CODE.intersection(inside.parts):
+                total.update(
+                    f"{inside.as_posix()}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode()
+                )
+        return total.hexdigest()
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What a school may set, without the role's prefix -> the default."""
+        prefix = f"{self.definition.id}_"
+        return {
+            name.removeprefix(prefix): value
+            for name, value in self.defaults.items()
+            if name.startswith(prefix)
+            and name.removeprefix(prefix) not in ENGINE_VARIABLES
+            and not self.options.get(name, {}).get("no_log")
+        }
+
+    @cached_property
+    def former_settings(self) -> dict[str, str]:
+        """Former names of settings -> their names of today, without the role's prefix."""
+        prefix = f"{self.definition.id}_"
+        return {old.removeprefix(prefix): new.removeprefix(prefix) for old, new in self.renamed.items()}
+
+    def systems_of(self, release: ReleaseOffer) -> tuple[str, ...]:
+        """The systems that a release runs on: its own list, or all of the service's."""
+        return release.systems or self.definition.systems
+
+    def releases_for(self, system: str, *, lab: bool = False) -> list[ReleaseOffer]:
+        """Releases that run on a system, the newest first; those for the lab only where ``lab`` says so."""
+        fitting = [
+            release
+            for release in self.definition.releases
+            if system in self.systems_of(release) and (lab or not release.lab_only)
+        ]
+        return sorted(fitting, key=lambda release: version_key(release.version), reverse=True)
+
+    def release(self, version: str) -> ReleaseOffer | None:
+        """The release of a version, or None."""
+        return next((offer for offer in self.definition.releases if offer.version == version), None)
+
+
+def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
+    """Sorts versions as people do: 3.10 after 3.9, and 4.0~rc1 before 4.0 (deb-version(7))."""
+    parts = []
+    for part in re.findall(r"\d+|[a-z]+|~", version.lower()):
+        if part == "~":
+            parts.append((-1, 0, ""))
+        elif part.isdigit():
+            parts.append((1, int(part), ""))
+        else:
+            parts.append((0, 0, part))
+    return (*parts, (0, 0, ""))
+
+
+def load_catalog(directories: Sequence[Path]) -> tuple[dict[str, ServiceEntry], list[Problem]]:
+    """Read every ``<directory>/*/service.yml``.
+
+    Args:
+        directories: role directories; one that does not exist is passed over.
+
+    Returns:
+        The services by id, and what is wrong with their files. A service with a problem is not in the catalog.
+    """
+    catalog: dict[str, ServiceEntry] = {}
+    problems: list[Problem] = []
+    for directory in directories:
+        for file in sorted(directory.glob("*/service.yml")):
+            entry, found = _load_entry(file)
+            problems += found
+            if entry is None:
+                continue
+            other = catalog.get(entry.definition.id)
+            if other is not None and other.role_dir != entry.role_dir:
+                problems.append(
+                    Problem(
+                        f'The service "{entry.definition.id}" is described twice; '
+                        f"the other one is in {other.role_dir}.",
+                        "Give one of them another name.",
+                        file,
+                        1,
+                        1,
+                        "duplicate-service",
+                    )
+                )
+                continue
+            catalog[entry.definition.id] = entry
+    return catalog, problems
+
+
+def _load_entry(file: Path) -> tuple[ServiceEntry | None, list[Problem]]:
+    document = read_document(file, plain=False)
+    problems = list(document.problems)
+    if document.data is None:
+        return None, problems
+    try:
+        definition = ServiceDefinition.model_validate(document.data)
+    except ValidationError as error:
+        return None, problems + problems_of(error, document, ServiceDefinition, Vocabulary())
+    role_dir = file.parent
+    defaults, found = _plain_defaults(role_dir / "defaults" / "main.yml")
+    problems += found
+    options, found = _options(role_dir / "meta" / "argument_specs.yml")
+    problems += found
+    renamed, found = _renamed(role_dir / "meta" / "renamed.yml")
+    problems += found
+    entry = ServiceEntry(definition, role_dir, defaults, options, renamed)
+    problems += _check_definition(entry, document)
+    return (None if problems else entry), problems
+
+
+def _mapping(file: Path) -> tuple[Document, list[Problem]]:
+    """A role's file that holds a mapping; a file that is not there is an empty one."""
+    if not file.exists():
+        return Document(file, data={}), []
+    document = read_document(file, plain=False)
+    if not isinstance(document.data, dict):
+        # A file with nothing but comments is a mapping with nothing in it.
+        empty = document.data is None and [problem.code for problem in document.problems] in (
+            [],
+            ["empty-file"],
+        )
+        problems = (
+            []
+            if empty
+            else document.problems
+            or [Problem("A block of keys is needed here.", "", file, 1, 1, "wrong-type")]
+        )
+        return Document(file, data={}), list(problems)
+    return document, list(document.problems)
+
+
+def _plain_defaults(file: Path) -> tuple[dict[str, Any], list[Problem]]:
+    """A role's defaults, which must be plain: Python reads them too, and knows no templates."""
+    document, problems = _mapping(file)
+    for loc, place in document.places.items():
+        if "{{" in place.text or "{%" in place.text:
+            problems.append(
+                document.problem(
+                    loc,
+                    "A template stands here. Defaults of a service are plain values.",
+                    "Derive it in vars/main.yml.",
+                    code="template",
+                )
+            )
+    return document.data, problems
+
+
+def _options(file: Path) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
+    document, problems = _mapping(file)
+    specs = document.data.get("argument_specs")
+    main = specs.get("main") if isinstance(specs, dict) else None
+    options = main.get("options") if isinstance(main, dict) else None
+    if options is None:
+        return {}, problems
+    if not isinstance(options, dict) or not all(isinstance(option, dict) for option in options.values()):
+        problems.append(
+            document.problem(
+                ("argument_specs", "main", "options"),
+                "argument_specs.main.options: each variable needs a block of keys.",
+                code="wrong-type",
+            )
+        )
+        return {}, problems
+    return options, problems
+
+
+def _renamed(file: Path) -> tuple[dict[str, str], list[Problem]]:
+    document, problems = _mapping(file)
+    renamed = {old: new for old, new in document.data.items() if isinstance(new, str)}
+    problems += [
+        document.problem((old,), f"{old}: the variable's name of today is needed.", code="wrong-type")
+        for old in document.data
+        if old not in renamed
+    ]
+    return renamed, problems
+
+
+def _check_definition(entry: ServiceEntry, document: Document) -> list[Problem]:
+    """What a service.yml says that does not fit its own role."""
+    definition, role_dir = entry.definition, entry.role_dir
+    found: list[Problem] = []
+    if definition.id != role_dir.name:
+        found.append(
+            document.problem(
+                ("id",),
+                f'id: the role\'s directory is called "{role_dir.name}", the service "{definition.id}".',
+                "Give both the same name.",
+                code="bad-id",
+            )
+        )
+    site = definition.needs.site
+    if site and not (role_dir / "templates" / site.locations).is_file():
+        found.append(
+            document.problem(
+                ("needs", "site", "locations"),
+                f"locations: the role has no templates/{site.locations}.",
+                code="missing-file",
+            )
+        )
+    if site and isinstance(site.max_body_mb, str) and site.max_body_mb not in entry.settings:
+        found.append(
+            document.problem(
+                ("needs", "site", "max_body_mb"),
+                f'max_body_mb: the role has no setting "{site.max_body_mb}".',
+                rules.did_you_mean(site.max_body_mb, entry.settings),
+                code="unknown-setting",
+            )
+        )
+    versions: dict[str, int] = {}
+    for index, release in enumerate(definition.releases):
+        loc = ("releases", index)
+        if release.version in versions:
+            found.append(
+                document.problem(
+                    (*loc, "version"),
+                    f"version: {release.version} is here a second time; "
+                    f"the first is on line {versions[release.version]}.",
+                    code="duplicate-version",
+                )
+            )
+        versions.setdefault(release.version, document.line_of((*loc, "version")))
+        for place, system in enumerate(release.systems):
+            if system not in definition.systems:
+                found.append(
+                    document.problem(
+                        (*loc, "systems", place),
+                        f"{system} is not among the service's systems: {listed(definition.systems, 'and')}.",
+                        rules.did_you_mean(system, definition.systems),
+                        code="unknown-system",
+                    )
+                )
+        for place, source in enumerate(release.sources):
+            found += [
+                document.problem(
+                    (*loc, "sources", place), f"The role has no files/{name}.", code="missing-file"
+                )
+                for name in _files_of(source)
+                if not (role_dir / "files" / name).exists()
+            ]
+    return found
+
+
+def _files_of(source: AptSource | ArchiveSource | NpmSource) -> list[str]:
+    """Files that a source names and that lie in the role's ``files/``."""
+    match source:
+        case AptSource():
+            return [repository.key for repository in source.repositories]
+        case NpmSource():
+            return [source.lock]
+        case _:
+            return []

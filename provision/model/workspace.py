@@ -1,0 +1,295 @@
+"""The workspace: a municipality's directory, read whole, checked whole, with every default filled in."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from provision import paths
+from provision.errors import ConfigurationError, Problem, UsageError
+from provision.model import rules
+from provision.model.catalog import ServiceEntry, load_catalog
+from provision.model.checks import Draft, check_all, draft_municipality, draft_schools, system_of
+from provision.model.municipality import AcmeTls, InternalTls, Municipality, ProvidedTls
+from provision.model.school import Host, School
+from provision.model.service import ServiceDefinition
+from provision.model.wording import Vocabulary
+
+MUNICIPALITY_FILE = "municipality.yml"
+SCHOOLS_DIR = "schools"
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedHost:
+    """A server with the municipality's defaults filled in.
+
+    Args:
+        ssh_key: absolute path of the private key file; None: the keys of ssh-agent.
+        jump: ``[user@]host[:port]``, or None.
+        become_password: sudo's password is in the vault as ``host_<name>_become_password``.
+    """
+
+    name: str
+    address: str
+    user: str
+    port: int
+    system: str
+    ssh_key: Path | None
+    jump: str | None
+    become_password: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedService:
+    """A service of a school.
+
+    Args:
+        host: name of the school's host that it runs on.
+        version: the release; None only in a lab workspace whose school names none: the newest whose source answers.
+        settings: the role's defaults with the school's settings over them, without the role's prefix.
+    """
+
+    id: str
+    host: str
+    hostname: str
+    version: str | None
+    settings: dict[str, Any]
+    definition: ServiceDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSchool:
+    """A school with the municipality's defaults filled in.
+
+    Args:
+        tls: where its certificates come from.
+        file: its file.
+        raw: the file as it was written.
+    """
+
+    id: str
+    name: str
+    domain: str
+    locale: str
+    timezone: str
+    contact_email: str | None
+    tls: AcmeTls | ProvidedTls | InternalTls
+    hosts: dict[str, ResolvedHost]
+    services: dict[str, ResolvedService]
+    file: Path
+    raw: School
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A municipality's directory.
+
+    Args:
+        path: the directory, absolute.
+        schools: by id, in alphabetical order.
+        catalog: the services that exist, by id.
+        notes: what is not wrong but should be known, such as a release near its end of life.
+    """
+
+    path: Path
+    municipality: Municipality
+    schools: dict[str, ResolvedSchool]
+    catalog: dict[str, ServiceEntry]
+    notes: tuple[Problem, ...] = field(default=())
+
+    def school(self, school_id: str) -> ResolvedSchool:
+        """The school with this id.
+
+        Raises:
+            UsageError: there is none; says which one was probably meant.
+        """
+        try:
+            return self.schools[school_id]
+        except KeyError:
+            remedy = rules.did_you_mean(school_id, self.schools)
+            if not self.schools:
+                remedy = "There is no school yet: provision school add ID"
+            elif not remedy:
+                shown = ", ".join(list(self.schools)[:10])
+                remedy = f"There are: {shown}{', ...' if len(self.schools) > 10 else ''}."
+            raise UsageError(f'There is no school "{school_id}" in {self.path}.', remedy) from None
+
+    @property
+    def schools_dir(self) -> Path:
+        """One file a school."""
+        return self.path / SCHOOLS_DIR
+
+    @property
+    def secrets_dir(self) -> Path:
+        """One encrypted vault file a school."""
+        return self.path / "secrets"
+
+    @property
+    def known_hosts(self) -> Path:
+        """Host keys that the municipality trusts, in OpenSSH's format."""
+        return self.path / "known_hosts"
+
+    @property
+    def lock_file(self) -> Path:
+        """Checksums of artifacts."""
+        return self.path / "artifacts.lock"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Records of runs."""
+        return self.path / "runs"
+
+    @property
+    def ca_dir(self) -> Path:
+        """Public certificates of the municipality's own authority."""
+        return self.path / "ca"
+
+    @property
+    def state_dir(self) -> Path:
+        """What belongs to this machine only; not in git."""
+        return self.path / ".state"
+
+    @property
+    def names_file(self) -> Path:
+        """Addresses of lab servers, in the format of hosts(5)."""
+        return self.state_dir / "hosts"
+
+
+def find_workspace(explicit: Path | None = None) -> Path:
+    """The workspace that is meant.
+
+    In this order: ``explicit``, ``$PROVISION_WORKSPACE``, the current directory and those above it, the only one
+    under ``./inventories/``.
+
+    Raises:
+        UsageError: there is none, or there are several; names those that were found.
+    """
+    named = explicit or (Path(value) if (value := os.environ.get("PROVISION_WORKSPACE")) else None)
+    if named is not None:
+        named = named.expanduser()
+        directory = named.parent if named.name == MUNICIPALITY_FILE else named
+        if (directory / MUNICIPALITY_FILE).is_file():
+            return directory.resolve()
+        raise UsageError(
+            f"{directory} is not a workspace: it has no {MUNICIPALITY_FILE}.",
+            f"Make one: provision init {directory}",
+        )
+    here = Path.cwd()
+    for directory in (here, *here.parents):
+        if (directory / MUNICIPALITY_FILE).is_file():
+            return directory
+    found = sorted(file.parent for file in here.glob(f"inventories/*/{MUNICIPALITY_FILE}"))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(str(directory.relative_to(here)) for directory in found)
+        raise UsageError(
+            f"There are several workspaces here: {names}.",
+            f"Say which one: --workspace {found[0].relative_to(here)}",
+        )
+    raise UsageError(
+        f"There is no workspace here: no {MUNICIPALITY_FILE} in {here}, above it, or in inventories/.",
+        "Go to the municipality's directory, name it with --workspace DIR, or make one: provision init DIR",
+    )
+
+
+def load_workspace(path: Path, roles: Path | Sequence[Path] = paths.ROLES) -> Workspace:
+    """Read and check a whole workspace.
+
+    Args:
+        path: the municipality's directory.
+        roles: directories with roles; the workspace's own ``roles/`` comes after them.
+
+    Raises:
+        ConfigurationError: something is wrong; has every problem of every file, sorted by file and line.
+    """
+    path = path.resolve()
+    directories = [roles] if isinstance(roles, Path) else list(roles)
+    catalog, problems = load_catalog([*directories, path / "roles"])
+    words = vocabulary(catalog)
+    municipality = draft_municipality(path / MUNICIPALITY_FILE, words)
+    drafts, found = draft_schools(path / SCHOOLS_DIR, words)
+    problems += found
+    found, notes = check_all(path, municipality, drafts, catalog)
+    problems += found
+    if problems:
+        raise ConfigurationError(in_order(problems))
+    if municipality.model is None:  # pragma: no cover - a draft without a model has problems
+        raise ConfigurationError([Problem("This file cannot be read.", file=path / MUNICIPALITY_FILE)])
+    schools = {
+        draft.id: _resolve(path, draft, draft.model, municipality.model, catalog)
+        for draft in drafts
+        if draft.model is not None
+    }
+    return Workspace(path, municipality.model, schools, catalog, tuple(in_order(notes)))
+
+
+def vocabulary(catalog: dict[str, ServiceEntry]) -> Vocabulary:
+    """Words for guesses at what was meant."""
+    systems = {system for entry in catalog.values() for system in entry.definition.systems}
+    return Vocabulary(systems=tuple(sorted(systems | set(Vocabulary().systems))))
+
+
+def in_order(problems: Sequence[Problem]) -> list[Problem]:
+    """Each problem once, by file and line."""
+    return sorted(
+        dict.fromkeys(problems),
+        key=lambda problem: (str(problem.file or ""), problem.line, problem.column, problem.message),
+    )
+
+
+def _resolve(
+    path: Path,
+    draft: Draft[School],
+    school: School,
+    municipality: Municipality,
+    catalog: dict[str, ServiceEntry],
+) -> ResolvedSchool:
+    defaults = municipality.defaults
+    hosts = {
+        name: ResolvedHost(
+            name=name,
+            address=host.address,
+            user=host.user or defaults.ssh_user,
+            port=host.port or defaults.ssh_port,
+            system=system_of(host, municipality),
+            ssh_key=_key(path, host, municipality),
+            jump=host.jump,
+            become_password=host.become_password,
+        )
+        for name, host in school.hosts.items()
+    }
+    services = {}
+    for name, use in school.services.items():
+        entry = catalog[name]
+        host_name = use.host or next(iter(hosts))
+        version = use.version
+        if version is None and not municipality.lab:
+            version = entry.releases_for(hosts[host_name].system)[0].version
+        services[name] = ResolvedService(
+            id=name,
+            host=host_name,
+            hostname=use.hostname,
+            version=version,
+            settings={**entry.settings, **use.settings},
+            definition=entry.definition,
+        )
+    return ResolvedSchool(
+        id=draft.id,
+        name=school.name,
+        domain=school.domain,
+        locale=school.locale or defaults.locale,
+        timezone=school.timezone or defaults.timezone,
+        contact_email=school.contact_email,
+        tls=school.tls or municipality.tls,
+        hosts=hosts,
+        services=services,
+        file=draft.document.path,
+        raw=school,
+    )
+
+
+def _key(path: Path, host: Host, municipality: Municipality) -> Path | None:
+    key = host.ssh_key or municipality.defaults.ssh_key
+    return None if key is None else path / key.expanduser()
