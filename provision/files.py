@@ -1,0 +1,79 @@
+"""Writing files so that a crash, a full disk or a second process never leaves half of one."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def prepared(path: Path, data: bytes, *, mode: int = 0o644) -> Iterator[Path]:
+    """Put ``data`` safely on the disk beside ``path``; the name changes over when the block ends well.
+
+    The old content stays under ``path`` until then, and for good when anything fails.
+
+    Args:
+        path: the file to replace or to make; a symbolic link is followed, so that the link stays.
+        data: the whole new content.
+        mode: permission bits of the new file, set before a byte is written.
+
+    Yields:
+        The temporary file, for a check before the change.
+
+    Raises:
+        OSError: the disk is full, read-only, ...; the temporary file is gone then.
+    """
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            os.fchmod(descriptor, mode)
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        yield temporary
+        temporary.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_directory(target.parent)
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replace a file as one step, or leave it as it was.
+
+    Args:
+        path: the file; its directory must exist.
+        data: the whole new content.
+        mode: permission bits.
+
+    Raises:
+        OSError: nothing was changed.
+    """
+    with prepared(path, data, mode=mode):
+        pass
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove temporary files that a killed process left beside ``path``. Call it with the file's lock
+    held."""
+    target = path.resolve()
+    for leftover in target.parent.glob(f".{target.name}.*.tmp"):
+        with suppress(OSError):
+            leftover.unlink()
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a rename or an unlink in ``directory`` survive a power cut, where the file system can."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

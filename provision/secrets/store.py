@@ -1,0 +1,411 @@
+"""The secrets of each school, in one Ansible vault file a school.
+
+A vault file is a YAML mapping of Ansible variables, encrypted as a whole under the vault id of its school,
+so that one school's password can be handed over without another's. ``ansible-playbook`` and
+``ansible-vault`` read it as it is.
+"""
+
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+from filelock import FileLock, Timeout
+
+from provision.errors import SecretsError
+from provision.files import remove_leftovers, write_atomically
+from provision.secrets.passwords import Found, VaultPasswords, generate_password
+
+if TYPE_CHECKING:
+    from provision.model import ResolvedSchool, Workspace
+    from provision.model.service import Secret, ServiceDefinition
+
+#: The vault id of what belongs to the municipality and to no school.
+MUNICIPALITY: Final = "municipality"
+#: The variable with the private keys of the internal authority's certificates, by site.
+TLS_KEYS: Final = "tls_private_keys"
+#: Seconds to wait for another process that is writing the same vault file.
+LOCK_TIMEOUT: Final = 60.0
+_HEADER: Final = b"$ANSIBLE_VAULT;"
+
+
+def become_password_name(host: str) -> str:
+    """The variable that holds the sudo password of a host; a variable's name cannot have hyphens."""
+    return f"host_{host.replace('-', '_')}_become_password"
+
+
+class SecretStore:
+    """Reads and writes the vault files of a workspace.
+
+    Every change is made under a lock and is one atomic step: after a crash, or on a full disk, the old file
+    is whole, and two processes of one administrator do not lose each other's secrets.
+
+    Args:
+        workspace: whose ``secrets/`` is meant.
+    """
+
+    def __init__(self, workspace: "Workspace") -> None:
+        self._workspace = workspace
+        self._passwords = VaultPasswords.of(workspace)
+        self._known: dict[str, Found] = {}
+
+    def path(self, vault_id: str) -> Path:
+        """The vault file of a school, or of the municipality."""
+        return self._workspace.secrets_dir / f"{vault_id}.yml"
+
+    def exists(self, vault_id: str) -> bool:
+        """Whether there is a vault file."""
+        return self.path(vault_id).exists()
+
+    def load(self, vault_id: str) -> dict[str, Any]:
+        """All secrets of a school, or of the municipality.
+
+        Args:
+            vault_id: the school's id, or ``municipality``.
+
+        Returns:
+            values by variable name; empty for a school that is new.
+
+        Raises:
+            SecretsError: no password, the wrong one, a damaged file, or a file that has gone.
+        """
+        if not self.exists(vault_id):
+            self._check_new(vault_id)
+            return {}
+        return self._decrypt(vault_id, self._password(vault_id))
+
+    def missing(self, school: "ResolvedSchool", definitions: Iterable["ServiceDefinition"]) -> list[str]:
+        """Names of the secrets that ``ensure`` would generate; nothing is written."""
+        present = self.load(school.id)
+        return [secret.name for secret in _declared(definitions) if not present.get(secret.name)]
+
+    def ensure(self, school: "ResolvedSchool", definitions: Iterable["ServiceDefinition"]) -> list[str]:
+        """Generate what the services need and the vault file lacks. What is there stays as it is.
+
+        Args:
+            school: the school.
+            definitions: the services whose secrets are needed.
+
+        Returns:
+            names of the secrets that were generated.
+
+        Raises:
+            SecretsError: see ``load``; also no place for the password of a new vault file, or a full disk.
+        """
+        wanted = _declared(definitions)
+        if self.exists(school.id):
+            present = self.load(school.id)
+            if all(present.get(secret.name) for secret in wanted):
+                self._tighten(school.id)
+                return []
+        made = []
+        with self.edit(school.id) as values:
+            for secret in wanted:
+                if not values.get(secret.name):
+                    values[secret.name] = _generate(secret)
+                    made.append(secret.name)
+        return made
+
+    def rotate(self, school: "ResolvedSchool", name: str) -> None:
+        """Replace one secret by a new one; ``provision apply`` brings it to the server.
+
+        Args:
+            school: the school.
+            name: variable name of the secret, or ``tls_private_keys`` (new keys with the next certificates).
+
+        Raises:
+            SecretsError: no service of the school has such a secret, or see ``load``.
+        """
+        self.rotate_many(school, [name])
+
+    def rotate_many(self, school: "ResolvedSchool", names: Iterable[str]) -> None:
+        """``rotate`` for several secrets at once: all of them, or none when a name is wrong."""
+        self._rotate(school, list(names))
+
+    def rotate_all(self, school: "ResolvedSchool") -> list[str]:
+        """Replace every generated secret of the school, and make the vault file anew if it is lost.
+
+        What was not generated (a sudo password, say) stays, as far as the file is still there.
+
+        Returns:
+            names of the secrets that were replaced.
+        """
+        names = list(_declared_by_name(school))
+        self._rotate(school, names, anew=True)
+        return names
+
+    def set(self, vault_id: str, name: str, value: str) -> None:
+        """Store a secret that comes from outside, such as a sudo password.
+
+        Args:
+            vault_id: the school's id, or ``municipality``.
+            name: the Ansible variable.
+            value: the secret.
+
+        Raises:
+            SecretsError: see ``load``.
+        """
+        if not name.isidentifier():
+            raise SecretsError(
+                f"“{name}” cannot be the name of a secret.", "Use letters, digits and underscores only."
+            )
+        with self.edit(vault_id) as values:
+            values[name] = value
+
+    @contextmanager
+    def edit(self, vault_id: str, *, anew: bool = False) -> Iterator[dict[str, Any]]:
+        """Change a vault file under its lock; it is written when the block ends well and something changed.
+
+        Args:
+            vault_id: the school's id, or ``municipality``.
+            anew: start an empty file even where one has been before and is lost.
+
+        Yields:
+            the secrets, to be changed in place.
+        """
+        with self._lock(vault_id):
+            path = self.path(vault_id)
+            if path.exists():
+                found = self._password(vault_id)
+                values = self._decrypt(vault_id, found)
+                before = _dump(values)
+                yield values
+                after = _dump(values)
+                if after != before:
+                    self._write(path, _encrypt(after, found.password, vault_id))
+                self._tighten(vault_id)
+                return
+            if not anew:
+                self._check_new(vault_id)
+            values = {}
+            yield values
+            known = self._passwords.find(vault_id)
+            if known is not None:
+                self._write(path, _encrypt(_dump(values), known.password, vault_id))
+            else:
+                with self._passwords.created(vault_id) as known:
+                    self._write(path, _encrypt(_dump(values), known.password, vault_id))
+            self._known[vault_id] = known
+
+    def _rotate(self, school: "ResolvedSchool", names: list[str], *, anew: bool = False) -> None:
+        declared = _declared_by_name(school)
+        with self.edit(school.id, anew=anew) as values:
+            for name in names:
+                if name in declared:
+                    values[name] = _generate(declared[name])
+                elif name == TLS_KEYS and values.get(TLS_KEYS):
+                    values[TLS_KEYS] = {}
+                elif name in values:
+                    raise SecretsError(
+                        f"“{name}” was not generated by provision, so it cannot be generated anew.",
+                        f"Change it where it comes from, then: provision secrets set {school.id} {name}",
+                    )
+                else:
+                    known = sorted({*declared, *(key for key in values if key == TLS_KEYS)})
+                    raise SecretsError(
+                        f"The school “{school.id}” has no secret “{name}”.",
+                        f"There are: {', '.join(known)}." if known else "Its services need no secrets.",
+                    )
+
+    def _password(self, vault_id: str) -> Found:
+        if vault_id not in self._known:
+            self._known[vault_id] = self._passwords.get(vault_id)
+        return self._known[vault_id]
+
+    def _check_new(self, vault_id: str) -> None:
+        """Refuse to take a school for new whose vault file was there once: new secrets would lock out the
+        old.
+
+        Raises:
+            SecretsError: something shows that there was a vault file.
+        """
+        signs = []
+        issued = self._workspace.ca_dir / "issued" / vault_id
+        runs = self._workspace.runs_dir / vault_id
+        if vault_id == MUNICIPALITY and (self._workspace.ca_dir / "ca.pem").exists():
+            signs.append(f"the authority's certificate is in {self._workspace.ca_dir / 'ca.pem'}")
+        if vault_id != MUNICIPALITY and issued.is_dir() and any(issued.iterdir()):
+            signs.append(f"its certificates are in {issued}")
+        if vault_id != MUNICIPALITY and runs.is_dir() and any(runs.iterdir()):
+            signs.append(f"its runs are in {runs}")
+        if not signs:
+            found = self._passwords.find(vault_id)
+            if found is not None and found.kept_by_us:
+                signs.append(f"its vault password is in {found.origin}")
+        if not signs:
+            return
+        path = self.path(vault_id)
+        restore = (
+            f"Bring it back from version control (git pull, or git checkout -- {path}) or from a backup."
+        )
+        if vault_id == MUNICIPALITY:
+            lost = f"If it is lost for good, remove {self._workspace.ca_dir}: a new authority is made."
+        else:
+            lost = f"If it is lost for good: provision secrets rotate {vault_id} --all makes new secrets."
+        raise SecretsError(f"The vault file {path} has gone, although {signs[0]}.", f"{restore} {lost}")
+
+    def _decrypt(self, vault_id: str, found: Found) -> dict[str, Any]:
+        path = self.path(vault_id)
+        restore = f"Bring the file back from version control: git checkout -- {path}"
+        try:
+            sealed = path.read_bytes()
+        except OSError as error:
+            raise SecretsError(f"The vault file {path} cannot be read: {error.strerror}.") from error
+        if b"\n<<<<<<< " in b"\n" + sealed:
+            raise SecretsError(
+                f"The vault file {path} has a merge conflict: two people changed it at the same time.",
+                f"Take one side (git checkout --theirs -- {path}), then run the command again: what is "
+                "missing is generated.",
+            )
+        if not sealed.startswith(_HEADER):
+            what = "is not encrypted" if sealed.strip() else "is empty"
+            remedy = (
+                f"Encrypt it: ansible-vault encrypt --encrypt-vault-id {vault_id} {path}"
+                if sealed.strip()
+                else restore
+            )
+            raise SecretsError(f"The vault file {path} {what}.", remedy)
+        header = sealed.split(b"\n", 1)[0].decode(errors="replace").strip().split(";")
+        owner = header[3] if len(header) > 3 else vault_id
+        if owner != vault_id:
+            raise SecretsError(
+                f"The vault file {path} belongs to “{owner}”, not to “{vault_id}”.",
+                restore,
+            )
+        plain = _open(sealed, found.password, vault_id)
+        if plain is None:
+            raise SecretsError(
+                f"The vault file {path} does not open with the password from {found.origin}: the password is "
+                "another one, or the file is damaged.",
+                f"Ask a colleague for the password of “{vault_id}”. If it is the right one: {restore}",
+            )
+        try:
+            values = yaml.load(plain, _Loader)  # noqa: S506 - a safe loader with one more tag
+        except (yaml.YAMLError, ValueError) as error:
+            # The error itself would quote the line, and the line is a secret.
+            mark = getattr(error, "problem_mark", None)
+            line = f" (line {mark.line + 1})" if mark is not None else ""
+            raise SecretsError(
+                f"The vault file {path} opens, but what is inside is not valid YAML{line}.",
+                f"Mend it with: ansible-vault edit --vault-id {vault_id}@provision-vault-client {path}",
+            ) from None
+        if values is None:
+            return {}
+        if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+            raise SecretsError(f"The vault file {path} must hold “name: secret” lines.", restore)
+        return values
+
+    @contextmanager
+    def _lock(self, vault_id: str) -> Iterator[None]:
+        state = self._workspace.state_dir
+        lock = FileLock(state / f"secrets-{vault_id}.lock", timeout=LOCK_TIMEOUT, mode=0o600)
+        try:
+            state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout as error:
+            raise SecretsError(
+                f"Another process has been writing {self.path(vault_id)} for a minute.",
+                "Wait until it is done, then try again.",
+            ) from error
+        except OSError as error:
+            raise SecretsError(
+                f"The lock of the secrets in {state} cannot be taken: {error.strerror}.",
+                "Make the workspace writable for you.",
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _write(self, path: Path, sealed: bytes) -> None:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.parent.chmod(0o700)
+            remove_leftovers(path)
+            write_atomically(path, sealed, mode=0o600)
+        except OSError as error:
+            raise SecretsError(
+                f"The vault file {path} cannot be written: {error.strerror}.",
+                "What was there before is unharmed. Free some space or mend the permissions, then try again.",
+            ) from error
+
+    def _tighten(self, vault_id: str) -> None:
+        """Version control does not keep modes: close the file and its directory again."""
+        path = self.path(vault_id)
+        for place, mode in ((path.parent, 0o700), (path, 0o600)):
+            if place.stat().st_mode & 0o077:
+                try:
+                    place.chmod(mode)
+                except OSError as error:
+                    raise SecretsError(
+                        f"{place} can be read by other users, and you may not change that: {error.strerror}.",
+                        f"Ask its owner to run: chmod {mode:o} {place}",
+                    ) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML with Ansible's ``!unsafe``, for values that are no templates."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Safe YAML that a person can read in ``ansible-vault edit``."""
+
+
+def _construct_unsafe(loader: yaml.SafeLoader, node: yaml.Node) -> str:
+    if not isinstance(node, yaml.ScalarNode):
+        raise yaml.constructor.ConstructorError(None, None, "!unsafe is for text", node.start_mark)
+    return str(loader.construct_scalar(node))
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    # Ansible would take a password with braces for a template and fail, or worse, evaluate it.
+    tag = "!unsafe" if "{{" in text or "{%" in text or "{#" in text else "tag:yaml.org,2002:str"
+    return dumper.represent_scalar(tag, text, style="|" if text.count("\n") > 1 else None)
+
+
+_Loader.add_constructor("!unsafe", _construct_unsafe)
+_Dumper.add_representer(str, _represent_text)
+
+
+def _dump(values: dict[str, Any]) -> bytes:
+    return yaml.dump(values, Dumper=_Dumper, allow_unicode=True, sort_keys=True, width=4096).encode()
+
+
+def _encrypt(plain: bytes, password: str, vault_id: str) -> bytes:
+    from ansible.parsing.vault import VaultLib, VaultSecret
+
+    sealed: bytes = VaultLib().encrypt(plain, secret=VaultSecret(password.encode()), vault_id=vault_id)
+    return sealed
+
+
+def _open(sealed: bytes, password: str, vault_id: str) -> bytes | None:
+    """The plain text, or None when the password does not fit or the file is damaged."""
+    from ansible.errors import AnsibleError
+    from ansible.parsing.vault import VaultLib, VaultSecret
+
+    try:
+        plain = VaultLib([(vault_id, VaultSecret(password.encode()))]).decrypt(sealed)
+    except (AnsibleError, ValueError, IndexError):
+        return None
+    return bytes(plain)
+
+
+def _declared(definitions: Iterable["ServiceDefinition"]) -> list["Secret"]:
+    """What the services declare, each name once, in order."""
+    named: dict[str, Secret] = {}
+    for definition in definitions:
+        for secret in definition.secrets:
+            named.setdefault(secret.name, secret)
+    return list(named.values())
+
+
+def _declared_by_name(school: "ResolvedSchool") -> dict[str, "Secret"]:
+    return {secret.name: secret for secret in _declared(use.definition for use in school.services.values())}
+
+
+def _generate(secret: "Secret") -> str:
+    if secret.kind == "hex":
+        return secrets.token_hex((secret.length + 1) // 2)[: secret.length]
+    return generate_password(secret.length)
