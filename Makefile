@@ -1,0 +1,65 @@
+# make demo    the whole way through on a disposable server on this machine
+# make test    all tests; the closing line says how many passed
+# make lint    ruff, mypy, yamllint, ansible-lint, shellcheck
+# make bench   what a run costs, side by side
+# make clean   remove the lab, the Python environment and everything that was built
+#
+# Each target installs what it needs (Debian 12 or 13, Ubuntu; Python 3.11 to 3.13; root or sudo) and reuses what is there.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+.SILENT:
+
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+RELEASE ?= bookworm
+# Arguments for pytest: make test ARGS="tests/unit -k school"
+ARGS ?=
+
+.PHONY: help demo test lint bench clean system system-test
+help:
+	sed -n 's/^# //p' Makefile | head -5
+
+system:
+	sh provision/lab/setup.sh
+
+system-test:
+	sh provision/lab/setup.sh test
+
+# The stamps name what the environment was made from: a changed pyproject.toml makes it anew, nothing else does.
+$(VENV)/.runtime: pyproject.toml | system
+	sh provision/lab/python.sh $(VENV)
+	echo "Installing provision and what it needs into $(VENV) (about a minute the first time)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --editable '.[fast]'
+	touch $@
+
+$(VENV)/.complete: $(VENV)/.runtime | system-test
+	echo "Installing the tools for tests and lint into $(VENV)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --editable '.[fast,test,lint]'
+	touch $@
+
+demo: $(VENV)/.runtime
+	provision demo --release $(RELEASE)
+
+test: $(VENV)/.complete
+	pytest $(ARGS)
+
+lint: $(VENV)/.complete
+	echo "ruff"; ruff check .; ruff format --check .
+	echo "mypy"; mypy
+	echo "yamllint"; yamllint --strict .
+	echo "ansible-lint"; ansible-lint --strict
+	echo "shellcheck"; git ls-files '*.sh' .ci/run | xargs shellcheck
+	echo "lint: clean"
+
+bench: $(VENV)/.complete
+	python -m tests.bench
+
+clean:
+	if [ -x $(BIN)/provision ]; then provision lab down --all; fi
+	rm -rf $(VENV) .lab .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible dist build
+	rm -rf inventories/demo/{.state,.schema,runs,secrets,ca,known_hosts,artifacts.lock}
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,274 @@
+"""The record of a run: who did what to which school, when, from which revision, with which result, task by task.
+
+One directory a run under ``runs/<school>/``: ``run.json`` (who, what, outcome) and ``tasks.jsonl`` (each result, secrets
+removed by value). Writers know only the small ``RunRecorder`` interface, so that what stands behind it can change.
+"""
+
+import getpass
+import json
+import os
+import secrets
+import socket
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from provision import __version__
+from provision.errors import ProvisionError, UsageError
+
+SCHEMA = "provision/run/v1"
+
+
+def now() -> str:
+    """The present time in UTC, to the second, in the form of RFC 3339."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def new_run_id() -> str:
+    """An id that sorts by time and that two machines will not both make."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ-") + secrets.token_hex(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who runs us.
+
+    Args:
+        name: ``PROVISION_PERSON``, else git's ``user.name`` and ``user.email``, else the system user.
+        user: the operating system's user; behind sudo the one who called it.
+        machine: name of the administrator's machine.
+    """
+
+    name: str
+    user: str
+    machine: str
+
+    @classmethod
+    def current(cls, workspace: Path) -> "Person":
+        """The person at this machine."""
+        user = os.environ.get("SUDO_USER") or getpass.getuser()
+        name = os.environ.get("PROVISION_PERSON", "")
+        if not name:
+            name, email = (_git(workspace, "config", f"user.{key}") for key in ("name", "email"))
+            name = f"{name} <{email}>" if name and email else name
+        return cls(name=name or user, user=user, machine=socket.gethostname())
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """State of the files that a run used: git commit of the workspace, and whether files differed from it."""
+
+    commit: str
+    dirty: bool
+
+    @classmethod
+    def of(cls, directory: Path) -> "Revision":
+        """The revision of the repository that holds a directory; empty when there is none."""
+        commit = _git(directory, "rev-parse", "HEAD")
+        return cls(commit, bool(commit and _git(directory, "status", "--porcelain", "--", ".")))
+
+
+def _git(directory: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(directory), *arguments],
+            capture_output=True, text=True, timeout=10, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunIntent:
+    """What a run is about to do; written before anything changes.
+
+    Args:
+        verb: ``apply`` or ``plan``.
+        services: id, version, kind of source and whether it is fit for the lab only, of each service.
+        hosts: name, address and host-key fingerprint of each host.
+        only: services that the run was limited to.
+        content: SHA-256 of the school file, the municipality file and of each role that runs.
+    """
+
+    run: str
+    verb: str
+    school: str
+    started: str
+    person: Person
+    revision: Revision
+    services: Sequence[Mapping[str, Any]] = ()
+    hosts: Sequence[Mapping[str, Any]] = ()
+    only: Sequence[str] = ()
+    content: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How a run ended.
+
+    Args:
+        outcome: ``ok``, ``failed``, ``unhealthy``, ``cancelled`` or ``refused``.
+        counts: results by status.
+        changed: what changed, by role, in plain words.
+        failure: the step that failed: host, role, task, error.
+        probes: state of each probe.
+        seconds: how long it took, and by role.
+    """
+
+    outcome: str
+    ended: str
+    seconds: float
+    counts: Mapping[str, int] = field(default_factory=dict)
+    changed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    failure: Mapping[str, str] | None = None
+    probes: Sequence[Mapping[str, Any]] = ()
+    seconds_by_role: Mapping[str, float] = field(default_factory=dict)
+    tasks_by_role: Mapping[str, int] = field(default_factory=dict)
+    note: str = ""
+
+
+class RunRecorder(Protocol):
+    """What a run tells its record. Nothing may change on a host before ``intend`` has returned."""
+
+    def intend(self, intent: RunIntent) -> None:
+        """Write down what is going to happen, safely on disk."""
+
+    def task(self, result: Mapping[str, Any]) -> None:
+        """Write down one task's result."""
+
+    def end(self, outcome: RunOutcome) -> None:
+        """Write down how it ended, safely on disk."""
+
+    def place(self) -> str:
+        """Where people find the record."""
+
+
+class FileRecorder:
+    """Writes a run's record as files.
+
+    Args:
+        directory: the workspace's ``runs``.
+        redact: removes secrets from anything that is written.
+    """
+
+    def __init__(self, directory: Path, redact: Callable[[Any], Any]) -> None:
+        self._runs = directory
+        self._redact = redact
+        self._directory: Path | None = None
+        self._document: dict[str, Any] = {}
+        self._tasks = -1
+
+    def intend(self, intent: RunIntent) -> None:
+        """See ``RunRecorder``."""
+        directory = self._runs / intent.school / intent.run
+        directory.mkdir(parents=True, mode=0o700)
+        self._directory = directory
+        self._document = {
+            "schema": SCHEMA,
+            "provision": __version__,
+            **self._redact(asdict(intent)),
+            "outcome": "running",
+        }
+        self._tasks = os.open(directory / "tasks.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._save()
+
+    def task(self, result: Mapping[str, Any]) -> None:
+        """See ``RunRecorder``."""
+        line = json.dumps({"at": now(), **self._redact(dict(result))}, ensure_ascii=False, default=str)
+        _write_all(self._tasks, line.encode() + b"\n")
+
+    def end(self, outcome: RunOutcome) -> None:
+        """See ``RunRecorder``."""
+        self._document |= self._redact(asdict(outcome))
+        os.fsync(self._tasks)
+        os.close(self._tasks)
+        self._save()
+
+    def place(self) -> str:
+        """See ``RunRecorder``."""
+        return str(self._directory) if self._directory else ""
+
+    def _save(self) -> None:
+        assert self._directory is not None  # noqa: S101 - intend comes first
+        file = self._directory / "run.json"
+        temporary = file.with_suffix(".new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            _write_all(descriptor, (json.dumps(self._document, ensure_ascii=False, indent=2, default=str) + "\n").encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(file)
+        folder = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def list_runs(directory: Path, school: str | None = None) -> list[dict[str, Any]]:
+    """The runs of a workspace, newest first.
+
+    Args:
+        directory: the workspace's ``runs``.
+        school: only this school's.
+    """
+    found = []
+    for file in directory.glob(f"{school or '*'}/*/run.json"):
+        try:
+            found.append(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            found.append({"run": file.parent.name, "school": file.parent.parent.name, "outcome": "damaged", "verb": "?", "started": ""})
+    return sorted(found, key=lambda run: str(run.get("run", "")), reverse=True)
+
+
+def find_run(directory: Path, run: str) -> tuple[dict[str, Any], Path]:
+    """One run's document, and its directory.
+
+    Args:
+        run: its id, or an unambiguous beginning or end of it.
+
+    Raises:
+        UsageError: there is none, or several.
+    """
+    files = [file for file in directory.glob("*/*/run.json") if file.parent.name.startswith(run) or file.parent.name.endswith(run)]
+    if len(files) != 1:
+        several = ", ".join(sorted(file.parent.name for file in files)[:5])
+        raise UsageError(
+            f"{run!r} stands for several runs: {several}" if files else f"there is no run {run!r}",
+            "see them all with: provision runs list",
+        )
+    try:
+        return json.loads(files[0].read_text(encoding="utf-8")), files[0].parent
+    except ValueError as error:
+        raise ProvisionError(f"{files[0]} is damaged: {error}", "restore it from a backup of the workspace") from error
+
+
+def tasks_of(directory: Path) -> Iterator[dict[str, Any]]:
+    """The task results of a run, in order; a line that a crash cut short is left out."""
+    file = directory / "tasks.jsonl"
+    if not file.exists():
+        return
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue
+
+
+def last_good(directory: Path, school: str, verb: str) -> dict[str, Any] | None:
+    """The newest run of a kind that ended well, for estimates and for what is installed."""
+    for run in list_runs(directory, school):
+        if run.get("verb") == verb and run.get("outcome") == "ok" and not run.get("only"):
+            return run
+    return None

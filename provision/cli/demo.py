@@ -1,0 +1,128 @@
+"""``provision demo``: the whole way through, on a disposable server on this machine."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from provision import paths
+from provision.cli.output import console, errors
+from provision.cli.progress import duration
+from provision.errors import RunFailedError, UsageError
+from provision.files import write_atomically
+from provision.lab import RELEASES, Lab, Machine
+from provision.model import ResolvedSchool, Workspace, load_workspace
+
+#: The demo's machine in the lab.
+MACHINE = "demo"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo", epilog="Examples: provision demo · provision demo --release trixie · provision lab down --all removes it")(demo)
+
+
+def demo(
+    release: Annotated[str, typer.Option(help=f"Debian release of the server: {' or '.join(RELEASES)}.", metavar="RELEASE")] = "bookworm",
+    directory: Annotated[
+        Path | None,
+        typer.Option("--directory", help="Where the demo's workspace is; inventories/demo of a checkout, else ./provision-demo.", show_default=False),
+    ] = None,
+) -> None:
+    """Boot a disposable server on this machine and provision a whole school onto it, by the ordinary commands.
+
+    Run it again: it reuses what is there and changes nothing. Nothing outside the lab is touched.
+    """
+    started = time.monotonic()
+    place = _workspace(directory)
+    _say(1, "Boot a disposable server on this machine")
+    lab = Lab(report=lambda line: errors.print(f"  {line}", style="quiet", markup=False))
+    machine = lab.up(MACHINE, release)
+    console.print(f"  {machine.name}: {machine.system} at {machine.address}", markup=False)
+    workspace, school = _introduce(lab, machine, place)
+    _say(2, f"Look at what would change: provision plan {school.id}")
+    _ordinary(place, "plan", school.id, "--skip-unavailable")
+    _say(3, f"Do it: provision apply {school.id} --yes")
+    _ordinary(place, "apply", school.id, "--yes", "--skip-unavailable")
+    _say(4, f"Ask every service whether it is well: provision health {school.id}")
+    _ordinary(place, "health", school.id)
+    _say(5, "What the record says: provision runs show last")
+    _ordinary(place, "runs", "show", "last")
+    _farewell(workspace, school, machine, place, time.monotonic() - started)
+
+
+def _say(number: int, text: str) -> None:
+    console.print(f"\n{number}. {text}", style="name", markup=False)
+
+
+def _workspace(directory: Path | None) -> Path:
+    """The demo's workspace; made from the shipped one where it is not there yet."""
+    if directory is None:
+        directory = paths.DEMO_INVENTORY if paths.ROOT != paths.PACKAGE / "_shipped" else Path("provision-demo")
+    directory = directory.absolute()
+    if not (directory / "municipality.yml").exists():
+        if directory.exists() and any(directory.iterdir()):
+            raise UsageError(f"{directory} is not empty and no workspace", "name another place with --directory")
+        shutil.copytree(paths.DEMO_INVENTORY, directory, dirs_exist_ok=True)
+    return directory
+
+
+def _introduce(lab: Lab, machine: Machine, place: Path) -> tuple[Workspace, ResolvedSchool]:
+    """Give the workspace what an administrator would: names, the server's host key, the key to log in with."""
+    state = place / ".state"
+    state.mkdir(mode=0o700, exist_ok=True)
+    # The lab made the server, so it knows the host keys: nobody has to compare fingerprints.
+    (key_to_log_in,) = (lab.ssh_key,)
+    write_atomically(state / "lab_key", key_to_log_in.read_bytes(), mode=0o600)
+    workspace = load_workspace(place)
+    school = next(iter(workspace.schools.values()))
+    host = next(iter(school.hosts.values()))
+    names = [host.address, *(service.hostname for service in school.services.values())]
+    for name in names:
+        lab.add_name(name, machine.name)
+    write_atomically(state / "hosts", f"{machine.address} {' '.join(names)}\n".encode(), mode=0o644)
+    keys = [line.split(maxsplit=1)[1] for line in machine.known_hosts.read_text().splitlines() if line.split()[0].strip("[]").startswith(machine.address)]
+    write_atomically(place / "known_hosts", "".join(f"{host.address} {key}\n" for key in keys).encode(), mode=0o644)
+    return workspace, school
+
+
+def _ordinary(place: Path, *words: str) -> None:
+    """Run one of our own commands as the user would, in a process of its own."""
+    command = [sys.executable, "-m", "provision", *words]
+    done = subprocess.run(command, env=os.environ | {"PROVISION_WORKSPACE": str(place)}, check=False)
+    if done.returncode:
+        raise RunFailedError(
+            f"provision {' '.join(words)} ended with {done.returncode}",
+            "the message above says why; run the demo again to go on, or provision lab down --all to start afresh",
+        )
+
+
+def _farewell(workspace: Workspace, school: ResolvedSchool, machine: Machine, place: Path, seconds: float) -> None:
+    program = "provision" if shutil.which("provision") else f"{Path(sys.executable).parent / 'provision'}"
+    option = f"-w {os.path.relpath(place)}"
+    authority = os.path.relpath(workspace.ca_dir / "ca.pem")
+    console.print(f"\nReady in {duration(seconds)}.", style="good")
+    for service in school.services.values():
+        name = service.hostname
+        console.print(f"\n{service.definition.title.en}", style="name", markup=False)
+        console.print(f"  open     https://{name}/ (the name is known to the lab only, so tell the browser where it is:)", markup=False)
+        console.print(f'           chromium --host-resolver-rules="MAP {name} {machine.address}" https://{name}/', markup=False, soft_wrap=True)
+        console.print(f"           curl --cacert {authority} --resolve {name}:443:{machine.address} https://{name}/", markup=False, soft_wrap=True)
+        console.print(f"           (its certificate is by the demo's own authority: {authority})", markup=False)
+    console.print("\nLog in", style="name")
+    console.print("  pads     no account is needed: whoever knows a pad's address can write in it", markup=False)
+    console.print(f"  server   {program} lab ssh {machine.name}", markup=False)
+    console.print(f"  secrets  {program} secrets show {school.id} {option} --reveal", markup=False)
+    console.print("\nTry next", style="name")
+    for words in (
+        f"plan {school.id} {option} --exit-code",
+        f"school show {school.id} {option}",
+        f"runs list {option}",
+        "lab down --all",
+    ):
+        console.print(f"  {program} {words}", markup=False)

@@ -1,0 +1,47 @@
+"""``provision health``: are the services of a school well?"""
+
+from dataclasses import asdict
+
+import typer
+
+from provision.cli.options import JsonOption, SchoolsArgument, ServiceOption, WorkspaceOption
+from provision.cli.output import console, emit_json
+from provision.cli.report import probes_table
+from provision.engine.operation import Connections, prepare
+from provision.errors import RefusedError
+from provision.health import probe_school
+from provision.model import find_workspace, load_workspace
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("health", epilog="Examples: provision health escola-mar · provision health escola-mar --service etherpad --json")(health)
+
+
+def health(
+    schools: SchoolsArgument,
+    workspace: WorkspaceOption = None,
+    service: ServiceOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Ask every service of a school whether it is well, from outside and on the server. Changes nothing."""
+    loaded = load_workspace(find_workspace(workspace))
+    results = {}
+    for school_id in schools:
+        school = loaded.school(school_id)
+        prepared = prepare(loaded, school_id, only=service or [], skip_unavailable=loaded.municipality.lab)
+        connections = Connections(prepared)
+        try:
+            results[school_id] = probe_school(loaded, school, prepared.touched, connections.run_on)
+        finally:
+            connections.close()
+    if json_output:
+        emit_json("provision/health/v1", {"schools": {school: [asdict(probe) for probe in probes] for school, probes in results.items()}})
+    else:
+        for school_id, probes in results.items():
+            console.print(school_id, style="name", markup=False)
+            probes_table(probes, console)
+    states = {probe.state for probes in results.values() for probe in probes}
+    if not any(results.values()):
+        raise RefusedError("there is nothing to ask: no service of these schools has a probe", "provision school show SCHOOL")
+    raise typer.Exit(3 if states == {"unreachable"} else int(bool(states - {"ok"})))

@@ -1,0 +1,110 @@
+"""The ``provision`` command: the commands together, and the one place where errors become exit codes."""
+
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+import provision
+from provision.cli import apply, artifacts, check, demo, health, init, inventory, lab, plan, runs, school, secrets
+from provision.cli.output import console, emit_json, errors, json_wanted
+from provision.cli.problems import render
+from provision.errors import ConfigurationError, ProvisionError, RefusedError
+
+_EPILOG = (
+    "Exit codes: 0 fine · 1 it ran and found problems · 2 wrong usage or configuration · "
+    "3 refused before any change · 4 several schools, some failed."
+)
+
+app = typer.Typer(
+    name="provision",
+    help="Set up a school's own server, keep it right, and leave a record that anyone can check.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"provision {provision.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Nothing to do here: the commands have it."""
+
+
+init.register(app)
+app.add_typer(school.app, name="school")
+check.register(app)
+plan.register(app)
+apply.register(app)
+health.register(app)
+app.add_typer(secrets.app, name="secrets")
+app.add_typer(artifacts.app, name="artifacts")
+inventory.register(app)
+app.add_typer(runs.app, name="runs")
+app.add_typer(lab.app, name="lab")
+demo.register(app)
+
+
+def report_error(error: ProvisionError, *, words: bool = False) -> None:
+    """Print an error for whoever reads us: words on stderr for people, a document on stdout for programs.
+
+    Args:
+        words: for people in any case (one of several schools failed; the document comes at the end).
+    """
+    problems = error.problems if isinstance(error, ConfigurationError | RefusedError) else ()
+    if json_wanted() and not words:
+        emit_json(
+            "provision/error/v1",
+            {
+                "error": error.message,
+                "remedy": error.remedy,
+                "exit_code": error.exit_code,
+                "problems": [
+                    {
+                        "message": problem.message,
+                        "remedy": problem.remedy,
+                        "file": str(problem.file) if problem.file else None,
+                        "line": problem.line or None,
+                        "column": problem.column or None,
+                        "code": problem.code,
+                    }
+                    for problem in problems
+                ],
+            },
+        )
+        return
+    if problems:
+        render(problems, errors)
+    errors.print("Error:", style="bad", end=" ")
+    errors.print(error.message, markup=False)
+    if error.remedy:
+        errors.print("What to do:", style="name", end=" ")
+        errors.print(error.remedy, markup=False)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code of the design."""
+    try:
+        app()
+    except ProvisionError as error:
+        report_error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # ``provision runs list | head`` is not an error; nothing can be printed any more.
+        os._exit(0)
+    except KeyboardInterrupt:
+        errors.print("Stopped.", style="warn")
+        sys.exit(130)
+    sys.exit(0)

@@ -1,0 +1,153 @@
+"""What plan and apply say to people and programs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from provision.artifacts import Unavailable
+from provision.cli.output import console
+from provision.cli.progress import duration
+from provision.engine.operation import Prepared, Report, describe
+from provision.engine.preflight import Check
+from provision.health import ProbeResult
+
+_MARKS = {"ok": ("✓", "good"), "warning": ("!", "warn"), "problem": ("✗", "bad"), "unreachable": ("✗", "bad")}
+
+
+def checks_table(checks: Sequence[Check], target: Console) -> None:
+    """One table: what was looked at, what was found, what to do."""
+    table = Table(box=None, pad_edge=False, show_header=True, header_style="name")
+    for title in ("", "what", "found", "what to do"):
+        table.add_column(title, overflow="fold")
+    for check in checks:
+        mark, style = _MARKS[check.state]
+        table.add_row(Text(mark, style), Text(f"{check.area}: {check.subject}"), Text(check.found), Text(check.remedy))
+    target.print(table)
+
+
+def probes_table(probes: Sequence[ProbeResult], target: Console) -> None:
+    """The state of each service."""
+    table = Table(box=None, pad_edge=False, show_header=True, header_style="name")
+    for title in ("", "service", "probe", "measured", "what to do"):
+        table.add_column(title, overflow="fold")
+    for probe in probes:
+        mark, style = _MARKS[probe.state]
+        table.add_row(Text(mark, style), Text(probe.service), Text(probe.title), Text(probe.measured), Text(probe.remedy))
+    target.print(table)
+
+
+def prepared_notes(prepared: Prepared, target: Console) -> None:
+    """What was generated, what is left out, and which release is not fit for a school."""
+    if prepared.new_secrets:
+        target.print(f"Generated {len(prepared.new_secrets)} secrets into the school's vault: {', '.join(prepared.new_secrets)}", style="quiet")
+    for selection in prepared.selections:
+        if selection.lab_only:
+            note = selection.note.en if selection.note else "for disposable servers only"
+            target.print(f"{selection.service} {selection.version} is for the lab, never for a school: {note}", style="warn")
+    left_out(prepared.left_out, target)
+
+
+def left_out(unavailable: Iterable[Unavailable], target: Console) -> None:
+    """Each service that is left out, with the reason and the remedy."""
+    for item in unavailable:
+        target.print(f"{item.service} is left out: {'; '.join(item.reasons)}", style="warn", markup=False)
+        target.print(f"  what to do: {item.remedy}", markup=False)
+
+
+def show_plan(report: Report, prepared: Prepared, *, diff: bool) -> None:
+    """What would change, by service, in plain words."""
+    if report.outcome != "ok":
+        show_failure(report, console)
+        return
+    if not report.change_count:
+        console.print(f"{report.school}: nothing would change.", style="good")
+        return
+    steps = f"{report.change_count} step{'s' if report.change_count != 1 else ''}"
+    console.print(f"{report.school}: {steps} would change something.", style="name")
+    titles = {service.id: service.definition.title.en for service in prepared.school.services.values()}
+    for role, results in report.changes.items():
+        console.print(titles.get(role, role), style="name", markup=False)
+        for result in results:
+            console.print(Text("  ~ ", "change") + Text(describe(result)))
+            if diff and result.diff:
+                console.print(Syntax(result.diff, "diff", theme="ansi_dark", background_color="default", word_wrap=True) if console.is_terminal else Text(result.diff))
+    console.print(f"See every difference: provision plan {report.school} --diff. Do it: provision apply {report.school}", style="quiet")
+
+
+def show_failure(report: Report, target: Console) -> None:
+    """Which step, on which host, upstream's own words, what to do."""
+    word = {"cancelled": "Stopped", "unhealthy": "Not healthy"}.get(report.outcome, "Failed")
+    target.print(f"{word}:", style="bad", end=" ")
+    target.print(report.message, markup=False)
+    if report.failure and report.failure.error:
+        for line in report.failure.error.strip().splitlines()[-15:]:
+            target.print(f"  │ {line}", markup=False, style="quiet")
+    if report.outcome == "unhealthy":
+        probes_table([probe for probe in report.probes if probe.state != "ok"], target)
+    if report.remedy:
+        target.print("What to do:", style="name", end=" ")
+        target.print(report.remedy, markup=False)
+
+
+def show_apply(report: Report, prepared: Prepared) -> None:
+    """The short summary of an apply."""
+    if report.outcome != "ok":
+        show_failure(report, console)
+    elif report.change_count:
+        console.print(f"{report.school} is ready.", style="good")
+    else:
+        console.print(f"{report.school} was as it should be: nothing changed.", style="good")
+    for role, results in report.changes.items():
+        console.print(f"  {role}: {len(results)} changed", markup=False)
+    healthy = sum(probe.state == "ok" for probe in report.probes)
+    if report.probes:
+        console.print(f"  health: {healthy} of {len(report.probes)} probes are well")
+    console.print(f"  took {duration(report.seconds)}")
+    for note in report.notes:
+        console.print(f"  {note}", style="warn", markup=False)
+    console.print(f"  record: provision runs show {report.run} (every step: --log)", markup=False)
+    if report.outcome == "ok":
+        for service in prepared.touched:
+            console.print(f"  {service.definition.title.en}: https://{service.hostname}/", markup=False)
+
+
+def report_json(report: Report, prepared: Prepared, *, diff: bool = True) -> dict[str, Any]:
+    """The documented shape of a plan or an apply, for one school."""
+    return {
+        "school": report.school,
+        "run": report.run,
+        "verb": report.verb,
+        "outcome": report.outcome,
+        "message": report.message,
+        "remedy": report.remedy,
+        "seconds": round(report.seconds, 3),
+        "changes": [
+            {
+                "host": result.host,
+                "role": result.role,
+                "task": result.name,
+                "details": list(result.details),
+                **({"diff": result.diff} if diff else {}),
+            }
+            for results in report.changes.values()
+            for result in results
+        ],
+        "failure": report.failure.as_dict() if report.failure else None,
+        "services": [
+            {
+                "service": selection.service,
+                "version": selection.version,
+                "source": selection.source.kind,
+                "lab_only": selection.lab_only,
+            }
+            for selection in prepared.selections
+        ],
+        "left_out": [{"service": item.service, "reasons": list(item.reasons), "remedy": item.remedy} for item in prepared.left_out],
+        "probes": [asdict(probe) for probe in report.probes],
+        "record": report.record,
+    }

@@ -1,0 +1,252 @@
+"""What an Ansible run tells us, in our own few types."""
+
+import difflib
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Status = Literal["ok", "changed", "failed", "skipped", "unreachable"]
+
+#: Longest text that is kept of one task (a diff, an error); the rest is cut with a note.
+TEXT_LIMIT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """One task's result on one host.
+
+    Args:
+        role: the role it belongs to: a service, or a base role.
+        name: the task's name, in plain words.
+        action: Ansible's module.
+        duration: seconds.
+        details: what was changed, one short sentence each.
+        diff: unified text, for ``--diff``.
+        error: upstream's own words when it failed.
+        ignored: it failed, and the role went on (``rescue`` or ``failed_when``).
+    """
+
+    host: str
+    role: str
+    name: str
+    action: str
+    status: Status
+    duration: float = 0.0
+    details: tuple[str, ...] = ()
+    diff: str = ""
+    error: str = ""
+    ignored: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the record and ``--json``."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStarted:
+    """A task begins."""
+
+    role: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A line that Ansible prints for people: warnings, and errors that belong to no task."""
+
+    text: str
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counts of a whole run."""
+
+    ok: int = 0
+    changed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    unreachable: int = 0
+    seconds_by_role: dict[str, float] = field(default_factory=dict)
+    tasks_by_role: dict[str, int] = field(default_factory=dict)
+
+    def add(self, result: TaskResult) -> None:
+        """Count one result."""
+        status = "ok" if result.ignored and result.status == "failed" else result.status
+        setattr(self, status, getattr(self, status) + 1)
+        self.seconds_by_role[result.role] = self.seconds_by_role.get(result.role, 0.0) + result.duration
+        self.tasks_by_role[result.role] = self.tasks_by_role.get(result.role, 0) + 1
+
+
+Event = TaskResult | TaskStarted | Message
+
+_STATUS: dict[str, Status] = {
+    "runner_on_ok": "ok",
+    "runner_on_failed": "failed",
+    "runner_on_skipped": "skipped",
+    "runner_on_unreachable": "unreachable",
+}
+
+
+def slim(event: dict[str, Any]) -> dict[str, Any] | None:
+    """Keep of an ansible-runner event what we need (called inside the worker, for each event).
+
+    Returns:
+        None for events that say nothing to us.
+    """
+    kind = event.get("event")
+    data = event.get("event_data") or {}
+    if kind in _STATUS:
+        return {
+            "kind": "result",
+            "status": _STATUS[kind],
+            "host": data.get("host", ""),
+            "role": data.get("role", ""),
+            "name": data.get("task", ""),
+            "action": data.get("resolved_action") or data.get("task_action", ""),
+            "duration": data.get("duration") or 0.0,
+            "ignored": bool(data.get("ignore_errors")),
+            "res": _slim_result(data.get("res") or {}),
+        }
+    if kind in {"playbook_on_task_start", "playbook_on_handler_task_start"}:
+        return {"kind": "task", "role": data.get("role", ""), "name": data.get("task", "")}
+    if kind in {"warning", "deprecated", "verbose", "error"}:
+        text = (event.get("stdout") or "").strip()
+        return {"kind": "message", "text": text[:TEXT_LIMIT]} if text else None
+    return None
+
+
+_KEPT = ("changed", "msg", "diff", "dest", "path", "name", "state", "stderr", "stdout", "rc", "cmd", "exception", "censored")
+
+
+def _slim_result(result: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: result[key] for key in _KEPT if key in result}
+    arguments = (result.get("invocation") or {}).get("module_args") or {}
+    kept["args"] = {
+        key: arguments[key] for key in ("name", "path", "dest", "state", "enabled", "pkg", "src") if arguments.get(key) is not None
+    }
+    if isinstance(result.get("results"), list):
+        kept["results"] = [_slim_result(item) for item in result["results"] if isinstance(item, dict)]
+        for item, full in zip(kept["results"], result["results"], strict=False):
+            item["failed"] = bool(full.get("failed"))
+    return kept
+
+
+def from_slim(data: dict[str, Any]) -> Event:
+    """The typed event of what ``slim`` kept."""
+    match data["kind"]:
+        case "task":
+            return TaskStarted(role=data["role"] or "site", name=data["name"])
+        case "message":
+            return Message(text=data["text"])
+    result = data["res"]
+    status: Status = data["status"]
+    if status == "ok" and result.get("changed"):
+        status = "changed"
+    failed = status in {"failed", "unreachable"}
+    return TaskResult(
+        host=data["host"],
+        role=data["role"] or "site",
+        name=data["name"],
+        action=str(data["action"]).removeprefix("ansible.builtin."),
+        status=status,
+        duration=float(data["duration"]),
+        details=tuple(_details(str(data["action"]), result)) if status == "changed" else (),
+        diff=_diff_text(result) if status == "changed" else "",
+        error=_error_text(result) if failed else "",
+        ignored=bool(data["ignored"]),
+    )
+
+
+def _details(action: str, result: dict[str, Any]) -> list[str]:
+    """What a changed task did, in a few plain words; empty where its name says it all."""
+    if "results" in result:
+        return [line for item in result["results"] if item.get("changed") for line in _details(action, item)]
+    args = result.get("args", {})
+    place = args.get("dest") or args.get("path") or result.get("dest") or result.get("path")
+    match action.removeprefix("ansible.builtin."):
+        case "apt" | "package":
+            return _apt_details(result)
+        case "copy" | "template" | "lineinfile" | "blockinfile" | "get_url" | "unarchive" | "assemble":
+            return [_file_detail(str(place), result)] if place else []
+        case "file":
+            state = args.get("state") or "file"
+            kind = {"directory": "directory", "absent": "removes", "link": "link", "touch": "file"}.get(state, "permissions of")
+            return [f"{kind} {place}"] if place else []
+        case "systemd_service" | "systemd" | "service":
+            words = [str(args[key]) for key in ("state",) if args.get(key)]
+            if args.get("enabled"):
+                words.append("enabled at start-up")
+            return [f"{args.get('name', '')} {', '.join(words)}".strip()]
+        case "user" | "group":
+            return [f"{action.rsplit('.', 1)[-1]} {args.get('name', '')}"]
+        case _:
+            return []
+
+
+def _apt_details(result: dict[str, Any]) -> list[str]:
+    # apt-get's own lines of a simulation and of a real installation alike.
+    text = str(result.get("stdout") or "") + str((result.get("diff") or {}).get("prepared", "") if isinstance(result.get("diff"), dict) else "")
+    installed: list[str] = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) > 1 and words[0] in {"Inst", "Setting"}:
+            name = words[2] if words[0] == "Setting" and len(words) > 2 else words[1]
+            name = name.split(":")[0]
+            if name not in installed:
+                installed.append(name)
+    if not installed:
+        return []
+    shown = ", ".join(installed[:6])
+    more = f" and {len(installed) - 6} more" if len(installed) > 6 else ""
+    return [f"{len(installed)} package{'s' if len(installed) > 1 else ''}: {shown}{more}"]
+
+
+def _file_detail(place: str, result: dict[str, Any]) -> str:
+    diffs = result.get("diff")
+    for diff in diffs if isinstance(diffs, list) else [diffs]:
+        if isinstance(diff, dict) and "after" in diff:
+            return f"{'changes' if diff.get('before') else 'writes'} {place}"
+    return f"writes {place}"
+
+
+def _diff_text(result: dict[str, Any]) -> str:
+    texts: list[str] = []
+    if "results" in result:
+        texts = [_diff_text(item) for item in result["results"] if item.get("changed")]
+        return "\n".join(text for text in texts if text)[:TEXT_LIMIT]
+    diffs = result.get("diff")
+    for diff in diffs if isinstance(diffs, list) else [diffs]:
+        if not isinstance(diff, dict):
+            continue
+        if diff.get("prepared"):
+            texts.append(str(diff["prepared"]))
+            continue
+        before, after = _as_lines(diff.get("before")), _as_lines(diff.get("after"))
+        if before == after:
+            continue
+        header = str(diff.get("after_header") or diff.get("before_header") or result.get("dest") or "")
+        texts.append("\n".join(difflib.unified_diff(before, after, header, header, lineterm="", n=2)))
+    text = "\n".join(texts)
+    return text if len(text) <= TEXT_LIMIT else text[:TEXT_LIMIT] + "\n[cut]"
+
+
+def _as_lines(value: object) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, dict):
+        return [f"{key}: {value[key]}" for key in sorted(value)]
+    return str(value).splitlines()
+
+
+def _error_text(result: dict[str, Any]) -> str:
+    if result.get("censored"):
+        return "the task handles secrets, so its output is hidden; look at the service's own log on the server"
+    if "results" in result:
+        return "\n".join(_error_text(item) for item in result["results"] if item.get("failed"))[:TEXT_LIMIT] or str(result.get("msg", ""))
+    parts = [str(result[key]).strip() for key in ("msg", "stderr", "exception") if result.get(key)]
+    if not result.get("stderr") and result.get("stdout"):
+        parts.append(str(result["stdout"]).strip())
+    seen: list[str] = []
+    for part in parts:
+        if part and not any(part in other for other in seen):
+            seen.append(part)
+    return "\n".join(seen)[-TEXT_LIMIT:] or "no message"

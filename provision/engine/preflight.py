@@ -1,0 +1,181 @@
+"""What must hold on a host before anything is changed there; one table, every problem with a remedy."""
+
+import json
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from provision import names
+from provision.engine.ssh import Connection
+from provision.errors import RefusedError
+from provision.model import ResolvedHost, ResolvedSchool, ResolvedService, Workspace
+from provision.model.municipality import AcmeTls
+
+State = Literal["ok", "warning", "problem"]
+
+#: Difference between two clocks, in seconds, from which certificates and logs suffer.
+CLOCK_LIMIT = 60.0
+#: What a Debian server itself needs besides its services, in MiB.
+_SYSTEM_MEMORY = 400
+_SYSTEM_DISK = 1500
+_LOOK = Path(__file__).with_name("remote_look.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the table.
+
+    Args:
+        area: ``host``, ``artifacts``, ``secrets`` ...
+        subject: what was looked at.
+        found: what was found, in words.
+        remedy: what to do; empty when the state is ok.
+    """
+
+    area: str
+    subject: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """What a host told about itself."""
+
+    checks: tuple[Check, ...]
+    finish_apt: bool
+
+
+def look(
+    workspace: Workspace,
+    school: ResolvedSchool,
+    host: ResolvedHost,
+    connection: Connection,
+    services: Sequence[ResolvedService],
+    *,
+    sources: bool = True,
+) -> HostState:
+    """Look at one host in a single round trip.
+
+    Args:
+        services: those that are to run on this host.
+        sources: also try whether its package sources answer (up to a few seconds where they do not).
+
+    Raises:
+        RefusedError: the host cannot run the look (no python3, no sudo), or the connection broke.
+    """
+    request = {"hostnames": [service.hostname for service in services], "sources": sources}
+    before = time.time()
+    script = _LOOK.read_text(encoding="utf-8")
+    answer = connection.run(f"python3 -c {shlex.quote(script)}", stdin=json.dumps(request), root=True, timeout=60)
+    after = time.time()
+    if answer.status != 0:
+        raise RefusedError(
+            f"{host.address} cannot be looked at as root: {_last_line(answer.err) or 'no answer'}",
+            f"{host.user} needs sudo there (password-less, or become_password: true with the password in the vault), "
+            "and the server needs python3: apt-get install python3",
+        )
+    try:
+        facts = json.loads(answer.out)
+    except ValueError as error:
+        raise RefusedError(f"{host.address} answered something else than expected", "look at its shell start-up files") from error
+    offset = float(facts["time"]) - (before + after) / 2
+    checks = [
+        *_system(host, services, facts),
+        *_size(host, services, facts),
+        *_clock(host, offset),
+        *_network(workspace, school, host, services, facts),
+    ]
+    return HostState(tuple(checks), bool(facts["apt_interrupted"]))
+
+
+def _system(host: ResolvedHost, services: Sequence[ResolvedService], facts: dict[str, Any]) -> list[Check]:
+    area = f"host {host.name}"
+    checks = [Check(area, "connection", "ok", f"{host.user}@{host.address}, port {host.port}; root by {'login' if host.user == 'root' else 'sudo'}")]
+    system = str(facts["system"])
+    if system != host.system:
+        checks.append(
+            Check(area, "system", "problem", f"{facts['pretty']}, but the school file says {host.system}", f"write system: {system}, or install the server anew")
+        )
+    unsupported = [service.id for service in services if system not in service.definition.systems]
+    if unsupported:
+        checks.append(
+            Check(area, "system", "problem", f"{facts['pretty']} is not supported by {', '.join(unsupported)}", "put them on another host")
+        )
+    if system == host.system and not unsupported:
+        checks.append(Check(area, "system", "ok", f"{facts['pretty']}, {facts['architecture']}, Python {facts['python']}"))
+    if not facts["systemd"]:
+        checks.append(Check(area, "system", "problem", "systemd does not run it", "use a server or machine that boots with systemd"))
+    if facts["read_only"]:
+        checks.append(Check(area, "disk", "problem", "/etc cannot be written", "look at the disk: dmesg, mount"))
+    return checks
+
+
+def _size(host: ResolvedHost, services: Sequence[ResolvedService], facts: dict[str, Any]) -> list[Check]:
+    area = f"host {host.name}"
+    checks = []
+    for subject, system, key, found in (
+        ("memory", _SYSTEM_MEMORY, "memory_mb", int(facts["memory_mb"])),
+        ("disk", _SYSTEM_DISK, "disk_free_mb", int(facts["disk_free_mb"])),
+    ):
+        parts = [("system", system)] + [
+            (service.id, service.definition.resources.memory_mb if subject == "memory" else service.definition.resources.disk_mb)
+            for service in services
+        ]
+        needed = sum(part for _, part in parts)
+        words = f"{found} MiB{' free' if key == 'disk_free_mb' else ''}; needed {needed} ({' + '.join(f'{name} {part}' for name, part in parts)})"
+        enough = found >= needed
+        # What is installed already takes its room: a second run must not fail on it.
+        state: State = "ok" if enough else ("problem" if subject == "memory" or found < _SYSTEM_DISK else "warning")
+        checks.append(Check(area, subject, state, words, "" if enough else f"give the server more {subject}, or move a service to another host"))
+    return checks
+
+
+def _clock(host: ResolvedHost, offset: float) -> list[Check]:
+    if abs(offset) > CLOCK_LIMIT:
+        return [
+            Check(
+                f"host {host.name}", "clock", "problem", f"{offset:+.0f} s from this machine's",
+                "set the clock of the one that is wrong (timedatectl); certificates and records need it",
+            )
+        ]  # fmt: skip
+    return [Check(f"host {host.name}", "clock", "ok", f"{offset:+.1f} s from this machine's")]
+
+
+def _network(
+    workspace: Workspace, school: ResolvedSchool, host: ResolvedHost, services: Sequence[ResolvedService], facts: dict[str, Any]
+) -> list[Check]:
+    area = f"host {host.name}"
+    checks = []
+    foreign = {port: program for port, program in facts["listeners"].items() if program != "nginx"}
+    for port, program in sorted(foreign.items()):
+        checks.append(Check(area, "ports", "problem", f"port {port} is taken by {program}", f"stop and disable {program}: nginx needs the port"))
+    if not foreign:
+        checks.append(Check(area, "ports", "ok", "80 and 443 are free or nginx's"))
+    silent = {site: error for site, error in facts["apt"].items() if error}
+    if silent:
+        listed = ", ".join(f"{site} ({error})" for site, error in silent.items())
+        checks.append(Check(area, "package sources", "problem", f"no answer: {listed}", "check the server's network and /etc/apt/sources.list*, or name a mirror there"))
+    elif facts["apt"]:
+        checks.append(Check(area, "package sources", "ok", f"{len(facts['apt'])} answer"))
+    acme = isinstance(school.tls, AcmeTls)
+    for service in services:
+        try:
+            seen = names.resolve(workspace.names_file, service.hostname)
+        except OSError:
+            checks.append(
+                Check(area, "names", "problem" if acme else "warning", f"{service.hostname} does not resolve here",
+                      f"ask for a DNS entry {service.hostname} → {host.address}")
+            )  # fmt: skip
+            continue
+        checks.append(Check(area, "names", "ok", f"{service.hostname} → {seen}"))
+    return checks
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return lines[-1][:300] if lines else ""

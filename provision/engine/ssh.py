@@ -1,0 +1,298 @@
+"""One SSH connection to a school's host, with paramiko: for the lock, preflight, and probes.
+
+Host keys are always checked, against the workspace's own ``known_hosts`` and nothing else. An entry is stored under
+the name by which the school file knows the host (``host_key_name``), so that a changed address needs no new trust
+and an address that somebody else takes over brings none.
+"""
+
+import base64
+import hashlib
+import io
+import shlex
+import socket
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import paramiko
+
+from provision import names
+from provision.errors import HostKeyError, RefusedError
+from provision.files import write_atomically
+from provision.model import ResolvedHost, Workspace
+
+#: Seconds until a host that does not answer counts as unreachable.
+CONNECT_TIMEOUT = 10.0
+#: Nothing that a host sends back may fill the operator's memory.
+OUTPUT_LIMIT = 4 * 1024 * 1024
+
+
+def host_key_name(host: ResolvedHost) -> str:
+    """The name of a host in ``known_hosts``, as OpenSSH writes it."""
+    return known_hosts_name(host.address, host.port)
+
+
+def known_hosts_name(address: str, port: int) -> str:
+    """``address``, or ``[address]:port`` where the port is not 22."""
+    return address if port == 22 else f"[{address}]:{port}"
+
+
+def fingerprint(key: paramiko.PKey) -> str:
+    """The fingerprint as OpenSSH prints it, such as ``SHA256:…``."""
+    digest = hashlib.sha256(key.asbytes()).digest()
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+@dataclass(frozen=True, slots=True)
+class JumpHost:
+    """A parsed ``jump`` value."""
+
+    user: str
+    address: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str, default_user: str) -> "JumpHost":
+        """Read ``[user@]host[:port]``."""
+        user, _, rest = text.rpartition("@")
+        address, _, port = rest.partition(":") if rest.count(":") == 1 else (rest, "", "")
+        return cls(user or default_user, address.strip("[]"), int(port or 22))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command on a host answered."""
+
+    status: int
+    out: str
+    err: str
+
+
+def known_keys(workspace: Workspace) -> paramiko.HostKeys:
+    """The host keys that the workspace trusts."""
+    keys = paramiko.HostKeys()
+    if workspace.known_hosts.exists():
+        keys.load(str(workspace.known_hosts))
+    return keys
+
+
+def _check_host_key(workspace: Workspace, name: str, key: paramiko.PKey, school: str) -> None:
+    trusted = known_keys(workspace).lookup(name)
+    if trusted is None:
+        raise HostKeyError(
+            f"the host key of {name} is not known yet ({key.get_name()} {fingerprint(key)})",
+            f"compare the fingerprint with the server's console, then: provision school trust {school}",
+        )
+    same_kind = trusted.get(key.get_name())
+    if same_kind is None or same_kind.asbytes() != key.asbytes():
+        former = ", ".join(f"{kind} {fingerprint(stored)}" for kind, stored in trusted.items())
+        raise HostKeyError(
+            f"THE HOST KEY OF {name} HAS CHANGED. Trusted: {former}. Now: {key.get_name()} {fingerprint(key)}.",
+            "Somebody may be listening in, or the server was set up anew. Nothing was sent. If you know that the server "
+            f"is new, compare the new fingerprint with its console, then: provision school trust {school} --replace",
+        )
+
+
+class Connection:
+    """An authenticated connection to one host of a school.
+
+    Args:
+        workspace: gives ``known_hosts`` and the names.
+        school: id, for messages.
+        host: the host.
+
+    Raises:
+        HostKeyError: its key is unknown or changed.
+        RefusedError: it cannot be reached, or does not let us in.
+    """
+
+    def __init__(self, workspace: Workspace, school: str, host: ResolvedHost, sudo_password: str | None = None) -> None:
+        self.host = host
+        self.school = school
+        self._sudo_password = sudo_password
+        self._transports: list[paramiko.Transport] = []
+        try:
+            if host.jump:
+                jump = JumpHost.parse(host.jump, host.user)
+                through = self._open(workspace, self._socket(workspace, jump.address, jump.port), jump.address, jump.port, jump.user)
+                address = names.resolve(workspace.names_file, host.address)
+                channel = through.open_channel("direct-tcpip", (address, host.port), ("127.0.0.1", 0), timeout=CONNECT_TIMEOUT)
+                self.transport = self._open(workspace, channel, host.address, host.port, host.user)
+            else:
+                plain = self._socket(workspace, host.address, host.port)
+                self.transport = self._open(workspace, plain, host.address, host.port, host.user)
+        except (OSError, paramiko.SSHException, EOFError) as error:
+            self.close()
+            raise RefusedError(
+                f"{host.name} ({host.address}, port {host.port}) of {school} cannot be reached: {error}",
+                "check that the server is on and the address in the school file is right: "
+                f"ssh -p {host.port} {host.user}@{host.address}",
+            ) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _socket(self, workspace: Workspace, address: str, port: int) -> socket.socket:
+        return socket.create_connection((names.resolve(workspace.names_file, address), port), timeout=CONNECT_TIMEOUT)
+
+    def _open(
+        self, workspace: Workspace, sock: socket.socket | paramiko.Channel, address: str, port: int, user: str
+    ) -> paramiko.Transport:
+        transport = paramiko.Transport(sock)
+        self._transports.append(transport)
+        transport.banner_timeout = transport.auth_timeout = CONNECT_TIMEOUT
+        name = known_hosts_name(address, port)
+        trusted = known_keys(workspace).lookup(name)
+        if trusted:
+            # Ask for the kinds of key that we know, so that a server with several shows one that can be compared.
+            options = transport.get_security_options()
+            preferred = [kind for kind in options.key_types if _key_family(kind) in {_key_family(k) for k in trusted}]
+            options.key_types = preferred + [kind for kind in options.key_types if kind not in preferred]
+        transport.start_client(timeout=CONNECT_TIMEOUT)
+        _check_host_key(workspace, name, transport.get_remote_server_key(), self.school)
+        transport.set_keepalive(10)
+        self._authenticate(transport, user)
+        return transport
+
+    def _authenticate(self, transport: paramiko.Transport, user: str) -> None:
+        tried: list[str] = []
+        for key in self._keys():
+            tried.append(fingerprint(key))
+            try:
+                transport.auth_publickey(user, key)
+            except paramiko.AuthenticationException:
+                continue
+            return
+        where = str(self.host.ssh_key) if self.host.ssh_key else "ssh-agent"
+        raise RefusedError(
+            f"{self.host.address} does not let {user} in with the keys of {where} ({', '.join(tried) or 'it has none'})",
+            "put your public key into the server's authorized_keys, load the key with ssh-add, or set ssh_key in the school file",
+        )
+
+    def _keys(self) -> list[paramiko.PKey]:
+        if self.host.ssh_key:
+            try:
+                return [paramiko.PKey.from_path(self.host.ssh_key.expanduser())]
+            except (OSError, paramiko.SSHException, ValueError, TypeError) as error:
+                raise RefusedError(
+                    f"the SSH key {self.host.ssh_key} cannot be read: {error}",
+                    "a key with a passphrase belongs into the agent: ssh-add FILE, and leave ssh_key out",
+                ) from error
+        return list(paramiko.Agent().get_keys())
+
+    @property
+    def key_fingerprint(self) -> str:
+        """Fingerprint of the host's key, for the record."""
+        return fingerprint(self.transport.get_remote_server_key())
+
+    def sudo(self, command: str) -> tuple[str, str]:
+        """A command line that runs ``command`` as root, and what must be sent first on its standard input."""
+        if self.host.user == "root":
+            return command, ""
+        if self._sudo_password is not None:
+            return f"sudo -S -p '' -- sh -c {shlex.quote(command)}", self._sudo_password + "\n"
+        return f"sudo -n -- sh -c {shlex.quote(command)}", ""
+
+    def run(self, command: str, *, stdin: str = "", root: bool = False, timeout: float = 60.0) -> Answer:
+        """Run one command and wait for it.
+
+        Args:
+            command: for the remote user's shell.
+            stdin: its standard input.
+            root: as root, with sudo where needed.
+            timeout: seconds without any output until we give up.
+
+        Raises:
+            RefusedError: the connection broke or the time ran out.
+        """
+        before = ""
+        if root:
+            command, before = self.sudo(command)
+        try:
+            channel = self.transport.open_session(timeout=CONNECT_TIMEOUT)
+            channel.settimeout(timeout)
+            channel.exec_command(command)
+            channel.sendall((before + stdin).encode())
+            channel.shutdown_write()
+            out, err = io.BytesIO(), io.BytesIO()
+            with channel, channel.makefile("rb") as out_file:
+                out.write(out_file.read(OUTPUT_LIMIT))
+                err.write(channel.makefile_stderr("rb").read(OUTPUT_LIMIT))
+                status = channel.recv_exit_status()
+        except (OSError, paramiko.SSHException, EOFError) as error:
+            raise RefusedError(
+                f"the connection to {self.host.address} broke: {error or 'no answer in time'}",
+                "check the line and the server, then run the command again",
+            ) from error
+        return Answer(status, _decode(out), _decode(err))
+
+    def close(self) -> None:
+        """Close the connection and the one to the jump host."""
+        for transport in reversed(self._transports):
+            transport.close()
+        self._transports.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _key_family(kind: str) -> str:
+    """``rsa-sha2-512`` and ``ssh-rsa`` are signatures of one kind of key."""
+    return "ssh-rsa" if kind.startswith("rsa-") else kind
+
+
+def _decode(data: io.BytesIO) -> str:
+    return data.getvalue().decode("utf-8", "replace")
+
+
+def scan_host_key(workspace: Workspace, school: str, address: str, port: int, behind: ResolvedHost | None) -> paramiko.PKey:
+    """Ask a server for its host key without trusting it or logging in (``provision school trust``).
+
+    Args:
+        behind: the host whose jump host leads there; the jump host must be trusted already.
+
+    Raises:
+        RefusedError: it does not answer as an SSH server.
+    """
+    try:
+        if behind and behind.jump:
+            jump = JumpHost.parse(behind.jump, behind.user)
+            gate = replace(behind, address=jump.address, port=jump.port, user=jump.user, jump=None)
+            with Connection(workspace, school, gate) as through:
+                target = (names.resolve(workspace.names_file, address), port)
+                channel = through.transport.open_channel("direct-tcpip", target, ("127.0.0.1", 0), timeout=CONNECT_TIMEOUT)
+                with paramiko.Transport(channel) as transport:
+                    transport.start_client(timeout=CONNECT_TIMEOUT)
+                    return transport.get_remote_server_key()
+        sock = socket.create_connection((names.resolve(workspace.names_file, address), port), timeout=CONNECT_TIMEOUT)
+        with sock, paramiko.Transport(sock) as transport:
+            transport.start_client(timeout=CONNECT_TIMEOUT)
+            return transport.get_remote_server_key()
+    except (OSError, paramiko.SSHException, EOFError) as error:
+        raise RefusedError(
+            f"{address}, port {port}, does not answer as an SSH server: {error}",
+            "check the address and the port in the school file, and that the server is on",
+        ) from error
+
+
+def trust(workspace: Workspace, name: str, key: paramiko.PKey, *, forget: bool) -> None:
+    """Store a host key in the workspace's ``known_hosts``.
+
+    Args:
+        name: as ``known_hosts_name`` gives it.
+        forget: drop what was stored under that name before.
+    """
+    lines: list[str] = []
+    if workspace.known_hosts.exists():
+        lines = workspace.known_hosts.read_text(encoding="utf-8").splitlines()
+    if forget:
+        lines = [line for line in lines if line.split(" ", 1)[0] != name]
+    entry = f"{name} {key.get_name()} {key.get_base64()}"
+    if entry not in lines:
+        lines.append(entry)
+    write_atomically(workspace.known_hosts, ("\n".join(lines) + "\n").encode())
+

@@ -1,0 +1,254 @@
+"""From a school to what Ansible receives: one inventory with plain data in it.
+
+Everything that the services need from the base roles (sites, databases, ports, certificates) is merged here, so that
+base roles never know who uses them. No secret is in it: roles take those from the school's vault file by name.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from provision import names
+from provision.artifacts import Selection
+from provision.engine.ssh import JumpHost, host_key_name, known_hosts_name
+from provision.errors import ConfigurationError, Problem
+from provision.model import ResolvedHost, ResolvedSchool, ResolvedService, Workspace
+from provision.model.municipality import AcmeTls, InternalTls, ProvidedTls
+
+#: Roles that every host has, before and after what its services need.
+_FIRST = ("base", "firewall")
+_TEMPLATE_MARKS = ("{{", "{%", "{#")
+
+
+def build_inventory(
+    workspace: Workspace,
+    school: ResolvedSchool,
+    selections: Sequence[Selection],
+    certificates: Mapping[str, str],
+    *,
+    run_id: str,
+    only: Sequence[str] = (),
+    hosts_resolved: bool = True,
+) -> dict[str, Any]:
+    """The inventory of one school, in the form of Ansible's YAML inventory.
+
+    Args:
+        selections: the release and the source of each service that is to be there.
+        certificates: PEM chain by site, for TLS modes where the administrator's machine has it.
+        run_id: goes into the run's marker.
+        only: services to touch; empty means all.
+        hosts_resolved: give addresses (for SSH from here) rather than names.
+
+    Raises:
+        ConfigurationError: a value would be taken for a template by Ansible.
+    """
+    hosts = {host.name: _host_variables(workspace, school, host, selections, certificates, only, hosts_resolved) for host in school.hosts.values()}
+    variables = {
+        "provision_school": {
+            "id": school.id,
+            "name": school.name,
+            "domain": school.domain,
+            "locale": school.locale,
+            "timezone": school.timezone,
+        },
+        "provision_municipality": {
+            "id": workspace.municipality.id,
+            "name": workspace.municipality.name,
+            "contact_email": workspace.municipality.contact.email,
+            "languages": list(workspace.municipality.languages),
+        },
+        "provision_run": {"id": run_id},
+    }
+    _refuse_templates(school, {**variables, "hosts": hosts})
+    variables["provision_secrets_file"] = str(workspace.secrets_dir / f"{school.id}.yml")
+    for host in school.hosts.values():
+        if host.become_password:
+            hosts[host.name]["ansible_become_password"] = "{{ host_" + host.name.replace("-", "_") + "_become_password }}"
+    return {"all": {"vars": variables, "children": {school.id.replace("-", "_"): {"hosts": hosts}}}}
+
+
+def ssh_options(workspace: Workspace, host: ResolvedHost) -> list[str]:
+    """OpenSSH options for a host: host keys from the workspace only, always checked; the jump host likewise."""
+    strict = [
+        "-o", f"UserKnownHostsFile={_quoted(workspace.known_hosts)}",
+        "-o", "GlobalKnownHostsFile=/dev/null",
+        "-o", "StrictHostKeyChecking=yes",
+        "-o", "UpdateHostKeys=no",
+        "-o", "PasswordAuthentication=no",
+    ]  # fmt: skip
+    options = [*strict, "-o", f"HostKeyAlias={host_key_name(host)}"]
+    if host.jump:
+        jump = JumpHost.parse(host.jump, host.user)
+        # ProxyJump would not hand these options on to the jump host's own connection.
+        key = ["-i", str(host.ssh_key.expanduser())] if host.ssh_key else []
+        proxy = [
+            "ssh", *strict, "-o", f"HostKeyAlias={known_hosts_name(jump.address, jump.port)}", *key,
+            "-p", str(jump.port), "-l", jump.user, "-W", "%h:%p", names.resolve(workspace.names_file, jump.address),
+        ]  # fmt: skip
+        options += ["-o", f"ProxyCommand={shlex.join(proxy)}"]
+    return options
+
+
+def _quoted(path: Path) -> str:
+    # OpenSSH splits this option's value at blanks.
+    return f'"{path}"' if " " in str(path) else str(path)
+
+
+def _host_variables(
+    workspace: Workspace,
+    school: ResolvedSchool,
+    host: ResolvedHost,
+    selections: Sequence[Selection],
+    certificates: Mapping[str, str],
+    only: Sequence[str],
+    hosts_resolved: bool,
+) -> dict[str, Any]:
+    municipality = workspace.municipality
+    chosen = {selection.service: selection for selection in selections}
+    services = [service for service in school.services.values() if service.host == host.name and service.id in chosen]
+    sites = [_site(workspace, school, service) for service in services if service.definition.needs.site]
+    ports = [
+        {"port": port.port, "protocol": port.protocol, "why": port.why}
+        for service in services
+        for port in service.definition.ports
+    ]
+    if sites:
+        ports += [{"port": 80, "protocol": "tcp", "why": "web"}, {"port": 443, "protocol": "tcp", "why": "web"}]
+    variables: dict[str, Any] = {
+        "ansible_host": names.resolve(workspace.names_file, host.address) if hosts_resolved else host.address,
+        "ansible_port": host.port,
+        "ansible_user": host.user,
+        "ansible_ssh_common_args": shlex.join(ssh_options(workspace, host)),
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "provision_host": host.name,
+        "provision_roles": _roles(services, only),
+        "base_operators": [operator.model_dump(mode="json") for operator in municipality.operators],
+        "base_timezone": school.timezone,
+        "base_locale": school.locale,
+        "base_time_servers": list(municipality.defaults.time_servers),
+        "base_connect_user": host.user,
+        "firewall_ssh_ports": [host.port],
+        "firewall_ssh_from": list(municipality.defaults.ssh_from),
+        "firewall_ports": ports,
+        "nginx_sites": sites,
+        "postgresql_databases": [
+            {"name": database.name} for service in services for database in service.definition.needs.databases
+        ],
+        **_tls(workspace, school, services, certificates),
+    }
+    if host.user != "root":
+        variables["ansible_become"] = True
+    if host.ssh_key:
+        variables["ansible_ssh_private_key_file"] = str(host.ssh_key.expanduser())
+    for service in services:
+        variables |= _service_variables(service, chosen[service.id])
+    return variables
+
+
+def _roles(services: Sequence[ResolvedService], only: Sequence[str]) -> list[dict[str, str]]:
+    wanted = [service for service in services if not only or service.id in only]
+    if only and not wanted:
+        return []
+    needed = list(dict.fromkeys(role for service in wanted for role in service.definition.needs.roles))
+    has_site = any(service.definition.needs.site for service in wanted)
+    roles: list[dict[str, str]] = [{"role": role} for role in _FIRST]
+    if has_site:
+        roles += [{"role": "nginx"}, {"role": "tls"}]
+    roles += [{"role": role} for role in needed if role not in {"nginx", "tls", *_FIRST}]
+    roles += [{"role": service.id} for service in wanted]
+    if has_site:
+        roles.append({"role": "nginx", "entry": "sites"})
+    return roles
+
+
+def _site(workspace: Workspace, school: ResolvedSchool, service: ResolvedService) -> dict[str, Any]:
+    site = service.definition.needs.site
+    assert site is not None  # noqa: S101 - the caller looked
+    templates = workspace.catalog[service.id].role_dir / "templates"
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - nginx configuration, not HTML; values are checked by the model
+    )
+    try:
+        locations = environment.get_template(site.locations).render(
+            hostname=service.hostname, settings=service.settings, school=school, service=service
+        )
+    except jinja2.TemplateError as error:
+        raise ConfigurationError(
+            [Problem(f"the site of {service.id} cannot be made: {error}", file=templates / site.locations)]
+        ) from error
+    size = site.max_body_mb if isinstance(site.max_body_mb, int) else int(service.settings[site.max_body_mb])
+    return {"name": service.id, "hostname": service.hostname, "max_body_mb": size, "locations": locations}
+
+
+def _tls(
+    workspace: Workspace, school: ResolvedSchool, services: Sequence[ResolvedService], certificates: Mapping[str, str]
+) -> dict[str, Any]:
+    wanted = [{"name": service.id, "hostnames": [service.hostname]} for service in services if service.definition.needs.site]
+    match school.tls:
+        case AcmeTls() as acme:
+            return {
+                "tls_mode": "acme",
+                "tls_certificates": wanted,
+                "tls_acme_directory": acme.directory,
+                "tls_acme_email": acme.email,
+                "tls_acme_ca_file": str(workspace.path / acme.ca_file) if acme.ca_file else "",
+            }
+        case ProvidedTls() as provided:
+            for item in wanted:
+                hostname = item["hostnames"][0]
+                item["certificate"] = (workspace.path / provided.certificate.format(hostname=hostname)).read_text("utf-8")
+                item["key_file"] = str(workspace.path / provided.key.format(hostname=hostname))
+            return {"tls_mode": "provided", "tls_certificates": wanted}
+        case InternalTls():
+            for item in wanted:
+                item["certificate"] = certificates[str(item["name"])]
+            return {"tls_mode": "internal", "tls_certificates": wanted}
+
+
+def _service_variables(service: ResolvedService, selection: Selection) -> dict[str, Any]:
+    source = selection.source.model_dump(mode="json")
+    if selection.source.kind == "archive":
+        source["files"] = {role: str(file) for role, file in selection.files.items()}
+        source["checksums"] = dict(selection.checksums)
+    prefix = f"{service.id}_"
+    return {
+        prefix + "hostname": service.hostname,
+        prefix + "version": selection.version,
+        prefix + "source": source,
+        **{prefix + key: value for key, value in service.settings.items()},
+    }
+
+
+def _refuse_templates(school: ResolvedSchool, data: object) -> None:
+    """Ansible would run ``{{ ... }}`` out of a school file as code on the administrator's machine."""
+    problems: list[Problem] = []
+
+    def look(value: object, path: str) -> None:
+        match value:
+            case str() if any(mark in value for mark in _TEMPLATE_MARKS):
+                problems.append(
+                    Problem(
+                        f"{path} holds {{{{, {{% or {{#, which Ansible would run as a program",
+                        "write the text without these signs",
+                        file=school.file,
+                        code="template",
+                    )
+                )
+            case dict():
+                for key, item in value.items():
+                    look(item, f"{path}.{key}" if path else str(key))
+            case list() | tuple():
+                for number, item in enumerate(value):
+                    look(item, f"{path}[{number}]")
+
+    look(data, "")
+    if problems:
+        raise ConfigurationError(problems)
