@@ -77,8 +77,16 @@ def test_openssl_accepts_the_chain(place):
     leaf = place.workspace.path / "leaf.pem"
     leaf.write_text(made["pad"].certificate)
     done = subprocess.run(
-        ["openssl", "verify", "-x509_strict", "-purpose", "sslserver"]
-        + ["-verify_hostname", "pad.escola-mar.example", "-CAfile", place.workspace.ca_dir / "ca.pem", leaf],
+        [
+            *("openssl", "verify", "-x509_strict", "-purpose", "sslserver"),
+            *(
+                "-verify_hostname",
+                "pad.escola-mar.example",
+                "-CAfile",
+                place.workspace.ca_dir / "ca.pem",
+                leaf,
+            ),
+        ],
         capture_output=True,
         text=True,
         check=False,

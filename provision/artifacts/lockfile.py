@@ -1,0 +1,213 @@
+"""``artifacts.lock``: what came from upstream, as it was the first time.
+
+Where upstream publishes no checksum or signature that we could pin, the first download is recorded here and
+any later difference stops the run. The file lies in the workspace, belongs into version control, and is
+sorted by name so that a change is one line in a diff.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import yaml
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from provision.errors import ArtifactError
+from provision.files import remove_leftovers, write_atomically
+from provision.model.service import Sha256
+
+LOCK_TIMEOUT: Final = 60.0
+_HEADER: Final = (
+    "# What came from upstream, as it was the first time. Written by provision; keep it under version "
+    "control.\n"
+    "# After a change that upstream has announced: provision artifacts lock --accept NAME\n"
+)
+
+
+class MismatchError(ArtifactError):
+    """Something from upstream is not what it was, or not what it should be.
+
+    Args:
+        name: the file, key or package.
+        expected: checksum or fingerprint that was recorded or pinned.
+        found: the one that it has now.
+    """
+
+    def __init__(self, name: str, expected: str, found: str, message: str, remedy: str) -> None:
+        super().__init__(message, remedy)
+        self.name = name
+        self.expected = expected
+        self.found = found
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LockedFile(_Entry):
+    """A file: its checksum, its size in bytes, where it came from first, and when."""
+
+    sha256: Sha256
+    size: Annotated[int, Field(ge=0)]
+    source: str
+    date: date
+
+
+class LockedRepository(_Entry):
+    """A signed apt repository: its address and the fingerprint of the key that signs it."""
+
+    uri: str
+    fingerprint: str
+
+
+class LockedPackage(_Entry):
+    """An npm package: its integrity value and the checksum of the role's lock file with all it depends on."""
+
+    integrity: str
+    lock_sha256: Sha256
+
+
+class Choice(_Entry):
+    """The release of a service that a school has, and the kind of source that it came from.
+
+    Args:
+        installed: an apply with it ended well, so nothing more is needed from the source.
+    """
+
+    version: str
+    kind: Literal["apt", "archive", "npm"]
+    installed: bool = False
+
+
+class LockFile(BaseModel):
+    """The content of ``artifacts.lock``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal[1] = Field(default=1, alias="schema")
+    files: dict[str, LockedFile] = Field(default_factory=dict)
+    #: By ``service/repository``.
+    repositories: dict[str, LockedRepository] = Field(default_factory=dict)
+    #: By ``package@version``.
+    packages: dict[str, LockedPackage] = Field(default_factory=dict)
+    #: By school and service.
+    choices: dict[str, dict[str, Choice]] = Field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> "LockFile":
+        """Read the file; one that does not exist is empty.
+
+        Args:
+            path: ``artifacts.lock``.
+
+        Raises:
+            ArtifactError: it cannot be read, or somebody damaged it.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return cls()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ArtifactError(f"{path} cannot be read: {error}") from error
+        restore = f"Bring it back from version control: git checkout -- {path}"
+        if "\n<<<<<<< " in f"\n{text}":
+            raise ArtifactError(
+                f"{path} has a merge conflict.",
+                "Keep the lines of both sides, remove those with <<<<<<<, ======= and >>>>>>>, and try "
+                "again.",
+            )
+        try:
+            document = yaml.safe_load(text)
+            if (
+                isinstance(document, dict)
+                and isinstance(document.get("schema"), int)
+                and document["schema"] > 1
+            ):
+                raise ArtifactError(
+                    f"{path} was written by a newer provision (schema {document['schema']}).",
+                    "Update provision.",
+                )
+            return cls.model_validate({} if document is None else document)
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f", line {mark.line + 1}," if mark is not None else ""
+            raise ArtifactError(f"{path}{line} is no valid YAML.", restore) from error
+        except ValidationError as error:
+            place = ".".join(str(part) for part in error.errors()[0]["loc"])
+            raise ArtifactError(f"{path} is damaged at “{place}”.", restore) from error
+
+    @classmethod
+    @contextmanager
+    def edit(cls, path: Path, state_dir: Path) -> Iterator["LockFile"]:
+        """Change the file under a lock; written in one step when the block ends well and something changed.
+
+        Args:
+            path: ``artifacts.lock``.
+            state_dir: where the lock is taken.
+
+        Yields:
+            the newest content, to be changed in place.
+
+        Raises:
+            ArtifactError: see ``read``; also a full disk, and another process that holds the lock for a
+            minute.
+        """
+        lock = FileLock(state_dir / "artifacts.lock", timeout=LOCK_TIMEOUT, mode=0o600)
+        try:
+            state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout as error:
+            raise ArtifactError(
+                f"Another process has been writing {path} for a minute.",
+                "Wait until it is done, then try again.",
+            ) from error
+        except OSError as error:
+            raise ArtifactError(f"{state_dir} cannot be written: {error.strerror}.") from error
+        try:
+            content = cls.read(path)
+            before = content.text()
+            yield content
+            after = content.text()
+            if after != before:
+                remove_leftovers(path)
+                write_atomically(path, after.encode(), mode=0o644)
+        except OSError as error:
+            raise ArtifactError(
+                f"{path} cannot be written: {error.strerror}.",
+                "What was there before is unharmed. Free some space or mend the permissions, then try again.",
+            ) from error
+        finally:
+            lock.release()
+
+    def text(self) -> str:
+        """The file's text."""
+        content: dict[str, Any] = {"schema": self.format}
+        for name, entries in (
+            ("files", self.files),
+            ("repositories", self.repositories),
+            ("packages", self.packages),
+        ):
+            if entries:
+                content[name] = {key: entries[key].model_dump() for key in sorted(entries)}
+        if self.choices:
+            content["choices"] = {
+                school: {service: used[service].model_dump() for service in sorted(used)}
+                for school, used in sorted(self.choices.items())
+                if used
+            }
+        return _HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=4096)
+
+    def forget(self, name: str) -> bool:
+        """Drop the entry of a file, repository or package, so that the next sight of it is taken for the
+        first.
+
+        Returns:
+            whether there was one.
+        """
+        known = [entries for entries in (self.files, self.repositories, self.packages) if name in entries]
+        for entries in known:
+            del entries[name]
+        return bool(known)

@@ -1,0 +1,454 @@
+"""Which release of each service a school gets, and from which source.
+
+A version that the school names is taken from the first of its sources that can be had. Without one (in a
+lab workspace only) it is the newest release whose source can be had, and a release that is only fit for the
+lab comes last. What a school has it keeps: the choice is written into ``artifacts.lock``, so that a second
+run changes nothing only because the network changed.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from provision.artifacts.availability import Answer, Prober, package_pins, repository_addresses
+from provision.artifacts.cache import ArtifactCache, Obtained
+from provision.artifacts.lockfile import Choice, LockedRepository, LockFile, MismatchError
+from provision.artifacts.mirror import DirectoryMirror, Mirror, UrlMirror, listed, mirrors_of, shown
+from provision.artifacts.openpgp import fingerprints
+from provision.artifacts.web import Progress, UnreachableError
+from provision.errors import ArtifactError
+from provision.model.service import AptSource, ArchiveSource, NpmSource, ReleaseOffer, Text
+
+if TYPE_CHECKING:
+    from provision.model import ResolvedSchool, ResolvedService, ServiceEntry, Workspace
+
+Source = AptSource | ArchiveSource | NpmSource
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The release of a service that is to be installed.
+
+    Args:
+        files: verified files on this machine by their role in the source (archives only).
+        checksums: their SHA-256, by the same names.
+        lab_only: good enough for a disposable server, never for a school; ``note`` says why.
+        note: the release's own note.
+        remark: what else should be known, such as that a source could not be checked.
+    """
+
+    service: str
+    version: str
+    source: Source
+    files: dict[str, Path] = field(default_factory=dict)
+    checksums: dict[str, str] = field(default_factory=dict)
+    lab_only: bool = False
+    note: Text | None = None
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """A service that cannot be had now.
+
+    Args:
+        version: what the school asks for; None: any.
+        reasons: one for each source, in words.
+        remedy: what to do.
+    """
+
+    service: str
+    version: str | None
+    reasons: tuple[str, ...]
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    release: ReleaseOffer
+    source: Source
+
+    @property
+    def choice(self) -> tuple[str, str]:
+        return self.release.version, self.source.kind
+
+
+def select(
+    workspace: "Workspace",
+    school: "ResolvedSchool",
+    *,
+    mirror: str | None = None,
+    probe: bool = True,
+    progress: Progress | None = None,
+) -> tuple[list[Selection], list[Unavailable]]:
+    """Decide release and source of every service of a school, fetch archives, and record what is new.
+
+    Args:
+        workspace: the municipality.
+        school: the school.
+        mirror: directory or URL with the artifacts, asked first.
+        probe: ask the network; without, what would have to be asked is taken for available, and nothing is
+            fetched.
+        progress: is told how far a download is.
+
+    Returns:
+        what can be had, in the school's order, and what cannot.
+
+    Raises:
+        MismatchError: something is not what ``artifacts.lock`` or ``service.yml`` says.
+        ArtifactError: a mirror or ``artifacts.lock`` cannot be used.
+    """
+    chooser = _Chooser(workspace, school, mirrors_of(workspace, mirror), probe=probe, progress=progress)
+    chosen: list[Selection] = []
+    unavailable: list[Unavailable] = []
+    try:
+        chooser.prefetch()
+        for service in school.services.values():
+            result = chooser.choose(service)
+            if isinstance(result, Selection):
+                chosen.append(result)
+            else:
+                unavailable.append(result)
+    finally:
+        chooser.prober.save()
+    if probe:
+        _record(workspace, school, chosen, chooser.obtained)
+    return chosen, unavailable
+
+
+def record_installed(
+    workspace: "Workspace", school: "ResolvedSchool", selections: Sequence[Selection]
+) -> None:
+    """Note that an apply ended well: from now on the school keeps these releases without asking any source.
+
+    Args:
+        workspace: the municipality.
+        school: the school.
+        selections: what was installed.
+
+    Raises:
+        ArtifactError: ``artifacts.lock`` cannot be written.
+    """
+    with LockFile.edit(workspace.lock_file, workspace.state_dir) as lock:
+        choices = lock.choices.setdefault(school.id, {})
+        for item in selections:
+            choices[item.service] = Choice(version=item.version, kind=item.source.kind, installed=True)
+
+
+def forget_installed(workspace: "Workspace", school: "ResolvedSchool") -> None:
+    """Let the next ``select`` choose afresh; for a lab school whose server is gone.
+
+    Args:
+        workspace: the municipality.
+        school: the school.
+
+    Raises:
+        ArtifactError: ``artifacts.lock`` cannot be written.
+    """
+    with LockFile.edit(workspace.lock_file, workspace.state_dir) as lock:
+        lock.choices.pop(school.id, None)
+
+
+def check_keys(source: AptSource, role_dir: Path) -> None:
+    """Hold the key files that a role ships against the fingerprints that its ``service.yml`` pins.
+
+    Raises:
+        MismatchError: a key file has another key, or further keys.
+        ArtifactError: a key file is missing or damaged.
+    """
+    for repository in source.repositories:
+        path = role_dir / "files" / repository.key
+        try:
+            found = fingerprints(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise ArtifactError(
+                f"The key {path} of the package repository {repository.name} cannot be read: {error}.",
+                "Mend the role, or reinstall provision.",
+            ) from error
+        if found != [repository.fingerprint]:
+            raise MismatchError(
+                repository.name,
+                repository.fingerprint,
+                ", ".join(found),
+                f"The key {path} has the fingerprint {', '.join(found)}, and service.yml pins "
+                f"{repository.fingerprint}.",
+                "Do not use it. Mend the role, or reinstall provision.",
+            )
+
+
+def repository_key(service: str, repository: AptSource.Repository) -> str:
+    """The name of a repository in ``artifacts.lock``."""
+    return f"{service}/{repository.name}"
+
+
+class _Chooser:
+    def __init__(
+        self,
+        workspace: "Workspace",
+        school: "ResolvedSchool",
+        mirrors: list[Mirror],
+        *,
+        probe: bool,
+        progress: Progress | None,
+    ) -> None:
+        self._workspace = workspace
+        self._school = school
+        self._mirrors = mirrors
+        self._probe = probe
+        self._progress = progress
+        self._lock = LockFile.read(workspace.lock_file)
+        self._cache = ArtifactCache()
+        self.prober = Prober(workspace.state_dir)
+        self.obtained: list[Obtained] = []
+
+    def prefetch(self) -> None:
+        """Ask all addresses that the decisions may need at once."""
+        if not self._probe:
+            return
+        addresses: list[str] = []
+        for service in self._school.services.values():
+            if self._installed(service) is not None:
+                continue
+            for candidate in self._candidates(service):
+                addresses += self._addresses(candidate.source)
+        self.prober.prefetch(addresses)
+
+    def choose(self, service: "ResolvedService") -> Selection | Unavailable:
+        """The first candidate that can be had."""
+        installed = self._installed(service)
+        if installed is not None:
+            return self._kept(service, installed)
+        reasons = []
+        candidates = list(self._candidates(service))
+        for candidate in candidates:
+            source, version = candidate.source, candidate.release.version
+            answer = self._answer(candidate, service)
+            if answer.problem is None:
+                try:
+                    return self._selection(service, candidate, answer.remark)
+                except UnreachableError as error:
+                    answer = Answer(error.message.rstrip("."))
+            reasons.append(f"{version} from {_KINDS[source.kind]}: {answer.problem}")
+        if not candidates:
+            system = self._school.hosts[service.host].system
+            reasons.append(f"{service.version or 'no release'} cannot be installed on {system} here")
+        return Unavailable(service.id, service.version, tuple(reasons), self._remedy(candidates))
+
+    def _candidates(self, service: "ResolvedService") -> Iterator[_Candidate]:
+        """Releases and sources in order of preference; what was chosen before comes first."""
+        entry = self._entry(service)
+        lab = self._workspace.municipality.lab
+        releases = entry.releases_for(self._school.hosts[service.host].system, lab=lab)
+        if service.version is not None:
+            releases = [release for release in releases if release.version == service.version]
+        # The newest first, and what is only fit for the lab last.
+        releases.sort(key=lambda release: release.lab_only)
+        candidates = [_Candidate(release, source) for release in releases for source in release.sources]
+        before = self._lock.choices.get(self._school.id, {}).get(service.id)
+        if before is not None:
+            candidates.sort(key=lambda candidate: candidate.choice != (before.version, before.kind))
+        return iter(candidates)
+
+    def _installed(self, service: "ResolvedService") -> _Candidate | None:
+        """What the school has already, if that is what it asks for."""
+        before = self._lock.choices.get(self._school.id, {}).get(service.id)
+        if before is None or not before.installed:
+            return None
+        first = next(self._candidates(service), None)
+        return first if first is not None and first.choice == (before.version, before.kind) else None
+
+    def _kept(self, service: "ResolvedService", candidate: _Candidate) -> Selection:
+        """The selection of what is installed: nothing is needed from its source."""
+        try:
+            return self._selection(service, candidate, "")
+        except UnreachableError as error:
+            return self._bare(service, candidate, f"installed; {error.message}")
+
+    def _selection(self, service: "ResolvedService", candidate: _Candidate, remark: str) -> Selection:
+        source, role_dir = candidate.source, self._entry(service).role_dir
+        if isinstance(source, AptSource):
+            check_keys(source, role_dir)
+            self._check_repositories(service.id, source)
+        elif isinstance(source, NpmSource):
+            self._check_package(source, role_dir, candidate.release.version)
+        elif self._probe:
+            got = {
+                file.role: self._cache.obtain(file, self._lock, self._mirrors, self._progress)
+                for file in source.files
+            }
+            self.obtained += got.values()
+            return Selection(
+                service.id,
+                candidate.release.version,
+                source,
+                files={role: item.path for role, item in got.items()},
+                checksums={role: item.sha256 for role, item in got.items()},
+                lab_only=candidate.release.lab_only,
+                note=candidate.release.note,
+                remark=remark,
+            )
+        return self._bare(service, candidate, remark)
+
+    def _bare(self, service: "ResolvedService", candidate: _Candidate, remark: str) -> Selection:
+        release = candidate.release
+        return Selection(
+            service.id,
+            release.version,
+            candidate.source,
+            lab_only=release.lab_only,
+            note=release.note,
+            remark=remark,
+        )
+
+    def _answer(self, candidate: _Candidate, service: "ResolvedService") -> Answer:
+        source = candidate.source
+        if not self._probe:
+            return Answer(None, "not checked")
+        if isinstance(source, AptSource):
+            return self.prober.repositories(source)
+        if isinstance(source, NpmSource):
+            pins = package_pins(source, self._entry(service).role_dir, candidate.release.version)
+            return self.prober.package(source, candidate.release.version, pins)
+        problems = [self._file_problem(file) for file in source.files]
+        return Answer("; ".join(filter(None, problems)) or None)
+
+    def _file_problem(self, file: ArchiveSource.File) -> str | None:
+        if self._cache.find(file.name, self._mirrors) is not None:
+            return None
+        problems = []
+        for address in self._file_addresses(file):
+            problem = self.prober.file(address).problem
+            if problem is None:
+                return None
+            problems.append(problem)
+        if file.url is None:
+            places = [str(item) for item in self._mirrors] + [str(self._cache.directory)]
+            problems.append(f"{file.name} is not in {listed(places)}, and upstream offers no download")
+        return "; ".join(problems)
+
+    def _addresses(self, source: Source) -> list[str]:
+        if isinstance(source, AptSource):
+            return repository_addresses(source)
+        if isinstance(source, ArchiveSource):
+            return [
+                address
+                for file in source.files
+                if self._cache.find(file.name, self._mirrors) is None
+                for address in self._file_addresses(file)
+            ]
+        return []
+
+    def _file_addresses(self, file: ArchiveSource.File) -> list[str]:
+        addresses = [item.address(file.name) for item in self._mirrors if isinstance(item, UrlMirror)]
+        return [*addresses, file.url] if file.url is not None else addresses
+
+    def _check_repositories(self, service: str, source: AptSource) -> None:
+        for repository in source.repositories:
+            name = repository_key(service, repository)
+            locked = self._lock.repositories.get(name)
+            if locked is not None and locked.fingerprint != repository.fingerprint:
+                raise MismatchError(
+                    name,
+                    locked.fingerprint,
+                    repository.fingerprint,
+                    f"The package repository {name} was signed by the key {locked.fingerprint}; service.yml "
+                    "now "
+                    f"pins {repository.fingerprint}.",
+                    f"If upstream has announced a new key: provision artifacts lock --accept {name}",
+                )
+
+    def _check_package(self, source: NpmSource, role_dir: Path, version: str) -> None:
+        pins = package_pins(source, role_dir, version)
+        name = f"{source.package}@{version}"
+        locked = self._lock.packages.get(name)
+        if locked is not None and locked.integrity != pins.integrity:
+            raise MismatchError(
+                name,
+                locked.integrity,
+                pins.integrity,
+                f"The npm package {name} had the integrity {locked.integrity}; the role now pins "
+                f"{pins.integrity}.",
+                f"If that was announced: provision artifacts lock --accept {name}",
+            )
+
+    def _remedy(self, candidates: list[_Candidate]) -> str:
+        """What would make a service available, the best way first."""
+        ways = []
+        for candidate in candidates:
+            source = candidate.source
+            if isinstance(source, ArchiveSource):
+                lacking = [
+                    item.name for item in source.files if self._cache.find(item.name, self._mirrors) is None
+                ]
+                if lacking:
+                    ways.append(
+                        f"put {listed(lacking)} into a directory and name it with --mirror DIR (or put it "
+                        "into "
+                        f"{self._cache.directory})"
+                    )
+            elif isinstance(source, AptSource):
+                hosts = [urlsplit(item.uri).hostname or shown(item.uri) for item in source.repositories]
+                ways.append(f"let this machine reach {listed(list(dict.fromkeys(hosts)))}")
+            else:
+                ways.append("let this machine's npm reach its registry")
+        if not ways:
+            return "Choose another version or another server system in the school's file."
+        text = ", or ".join(dict.fromkeys(ways)) + "."
+        return text[0].upper() + text[1:]
+
+    def _entry(self, service: "ResolvedService") -> "ServiceEntry":
+        return self._workspace.catalog[service.id]
+
+
+#: Kinds of sources in a sentence.
+_KINDS = {"apt": "its package repository", "archive": "an archive", "npm": "npm"}
+
+
+def _record(
+    workspace: "Workspace",
+    school: "ResolvedSchool",
+    chosen: Sequence[Selection],
+    obtained: Sequence[Obtained],
+) -> None:
+    """Write what was not known yet into ``artifacts.lock``; the file is touched only when something is
+    new."""
+    with LockFile.edit(workspace.lock_file, workspace.state_dir) as lock:
+        for item in obtained:
+            known = lock.files.setdefault(item.name, item.locked())
+            if known.sha256 != item.sha256:
+                # Another process recorded it between our look and now.
+                raise MismatchError(
+                    item.name,
+                    known.sha256,
+                    item.sha256,
+                    f"{item.name} has the checksum {item.sha256}, and {workspace.lock_file} has just got "
+                    f"{known.sha256} from another process.",
+                    "Ask upstream which one is right.",
+                )
+        for selection in chosen:
+            source, version = selection.source, selection.version
+            if isinstance(source, AptSource):
+                for repository in source.repositories:
+                    lock.repositories[repository_key(selection.service, repository)] = LockedRepository(
+                        uri=shown(repository.uri), fingerprint=repository.fingerprint
+                    )
+            elif isinstance(source, NpmSource):
+                pins = package_pins(source, workspace.catalog[selection.service].role_dir, version)
+                lock.packages[f"{source.package}@{version}"] = pins
+            choices = lock.choices.setdefault(school.id, {})
+            before = choices.get(selection.service)
+            if before is None or (before.version, before.kind) != (version, source.kind):
+                choices[selection.service] = Choice(version=version, kind=source.kind)
+
+
+__all__ = [
+    "DirectoryMirror",
+    "Selection",
+    "Unavailable",
+    "check_keys",
+    "forget_installed",
+    "record_installed",
+    "select",
+]
