@@ -13,6 +13,7 @@ import typer
 from provision import paths
 from provision.cli.output import console, errors
 from provision.cli.progress import duration
+from provision.engine.ssh import host_key_name, trust_like
 from provision.errors import RunFailedError, UsageError
 from provision.files import write_atomically
 from provision.lab import RELEASES, Lab, Machine
@@ -76,9 +77,7 @@ def _introduce(lab: Lab, machine: Machine, place: Path) -> tuple[Workspace, Reso
     """Give the workspace what an administrator would: names, the server's host key, the key to log in with."""
     state = place / ".state"
     state.mkdir(mode=0o700, exist_ok=True)
-    # The lab made the server, so it knows the host keys: nobody has to compare fingerprints.
-    (key_to_log_in,) = (lab.ssh_key,)
-    write_atomically(state / "lab_key", key_to_log_in.read_bytes(), mode=0o600)
+    write_atomically(state / "lab_key", lab.ssh_key.read_bytes(), mode=0o600)
     workspace = load_workspace(place)
     school = next(iter(workspace.schools.values()))
     host = next(iter(school.hosts.values()))
@@ -86,8 +85,9 @@ def _introduce(lab: Lab, machine: Machine, place: Path) -> tuple[Workspace, Reso
     for name in names:
         lab.add_name(name, machine.name)
     write_atomically(state / "hosts", f"{machine.address} {' '.join(names)}\n".encode(), mode=0o644)
-    keys = [line.split(maxsplit=1)[1] for line in machine.known_hosts.read_text().splitlines() if line.split()[0].strip("[]").startswith(machine.address)]
-    write_atomically(place / "known_hosts", "".join(f"{host.address} {key}\n" for key in keys).encode(), mode=0o644)
+    # The lab made the server, so it knows the host keys: nobody has to compare fingerprints.
+    known_as = machine.address if machine.port == 22 else f"[{machine.address}]:{machine.port}"
+    trust_like(workspace, host_key_name(host), machine.known_hosts, known_as)
     return workspace, school
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from provision import paths
-from provision.artifacts import Selection, Unavailable, select
+from provision.artifacts import Selection, Unavailable, record_installed, select
 from provision.audit import FileRecorder, Person, Revision, RunIntent, RunOutcome, RunRecorder, last_good, new_run_id, now
 from provision.engine.events import Event, Stats, TaskResult
 from provision.engine.lock import HostLock
@@ -335,6 +335,7 @@ class Operation:
             result = self._execute(report, listen, check=False)
             self._conclude(report, result)
             if report.outcome == "ok":
+                record_installed(self.prepared.workspace, self.prepared.school, self._installed())
                 probing()
                 report.probes = self.probe(patience=PATIENCE)
                 if any(probe.state != "ok" for probe in report.probes):
@@ -348,6 +349,10 @@ class Operation:
             report.seconds = time.monotonic() - started
             self._recorder.end(self._outcome(report))
         return report
+
+    def _installed(self) -> list[Selection]:
+        touched = {service.id for service in self.prepared.touched}
+        return [selection for selection in self.prepared.selections if selection.service in touched]
 
     def probe(self, *, patience: float = 0.0) -> list[ProbeResult]:
         """Ask the probes of the services that this run is about."""

@@ -6,6 +6,7 @@ way for a fault in our own event code to stop a run half-way.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import shlex
@@ -15,7 +16,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,10 +28,12 @@ import yaml
 
 from provision import paths
 from provision.engine.accelerate import mitogen_strategy
-from provision.engine.events import Event, from_slim
+from provision.engine.events import Event, Message, from_slim
 from provision.errors import RunFailedError
 
 Outcome = Literal["successful", "failed", "canceled", "error"]
+
+_PREFIX = "prov-"
 
 #: What the child may see of our environment: enough for SSH's agent and the system keyring.
 _PASSED = (
@@ -105,12 +110,34 @@ def _in_memory(place: Path) -> bool:
 @contextlib.contextmanager
 def private_directory() -> Iterator[Path]:
     """A 0700 directory in memory that is gone at the end, and what SSH multiplexing left in it too."""
-    directory = Path(tempfile.mkdtemp(prefix="prov-", dir=memory_directory()))
+    place = memory_directory()
+    _remove_stale(place)
+    directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+    held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        fcntl.flock(held, fcntl.LOCK_EX)
         yield directory
     finally:
         _close_ssh_masters(directory / "cp")
         shutil.rmtree(directory, ignore_errors=True)
+        os.close(held)
+
+
+def _remove_stale(place: Path) -> None:
+    """Remove private directories whose process was killed outright: nobody holds their lock."""
+    for directory in place.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if directory.stat().st_uid != os.getuid():
+                continue
+            held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                # A directory that is just being made is not locked yet: leave it a moment.
+                if time.time() - directory.stat().st_mtime > 5:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _close_ssh_masters(directory / "cp")
+                    shutil.rmtree(directory, ignore_errors=True)
+            finally:
+                os.close(held)
 
 
 def _close_ssh_masters(directory: Path) -> None:
@@ -146,6 +173,8 @@ def ansible_environment(request: RunRequest, private: Path, mark: str) -> dict[s
 def worker_environment(mark: str) -> dict[str, str]:
     """The child's own environment: an allow-list of ours."""
     environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    # ansible-playbook is the one that was installed with us, whether or not our environment is activated.
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
     return environment | {"LC_ALL": "C.UTF-8", "LANG": "C.UTF-8", "PROVISION_RUN_MARK": mark, "PYTHONUNBUFFERED": "1"}
 
 
@@ -239,13 +268,17 @@ class Run:
             self.cancel()
         faults = 0
         result: dict[str, Any] | None = None
+        said: deque[str] = deque(maxlen=40)
         for line in process.stdout:
             try:
                 data = json.loads(line)
                 if "result" in data:
                     result = data["result"]
                 else:
-                    self._on_event(from_slim(data["event"]))
+                    event = from_slim(data["event"])
+                    if isinstance(event, Message):
+                        said.append(event.text)
+                    self._on_event(event)
             except Exception:  # noqa: BLE001 - a fault in our event code never stops a run half-way
                 faults += 1
         process.wait()
@@ -253,7 +286,8 @@ class Run:
         if result is None:
             outcome: Outcome = "canceled" if self._cancelled.is_set() else "error"
             return RunResult(outcome, faults, "".join(complaints)[-4000:] or "the worker process ended without a result")
-        return RunResult(_outcome(result), faults + int(result["faults"]), str(result.get("error", "")))
+        message = str(result.get("error", "")) or ("" if result["status"] == "successful" else "\n".join(said))
+        return RunResult(_outcome(result), faults + int(result["faults"]), message)
 
 
 def _outcome(result: dict[str, Any]) -> Outcome:

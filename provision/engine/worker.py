@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import queue
+import shutil
 import signal
 import sys
 import threading
@@ -166,15 +167,21 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     request = json.loads(sys.stdin.readline())
 
+    parent_gone = threading.Event()
+
     def watch_parent() -> None:
         while sys.stdin.read(1):
             pass
+        parent_gone.set()
         cancel.ask()
 
     threading.Thread(target=watch_parent, name="parent", daemon=True).start()
     writer = Writer(out)
     try:
-        writer.put({"result": run(request, writer, cancel)})
+        result = run(request, writer, cancel)
+        if parent_gone.is_set():
+            shutil.rmtree(request["private"], ignore_errors=True)
+        writer.put({"result": result})
     except Exception as error:  # noqa: BLE001 - the parent reports it
         writer.put({"result": {"status": "error", "rc": 254, "faults": 0, "survivors": 0, "error": repr(error)}})
     finally:
