@@ -32,7 +32,9 @@ def lab_machine(name: str, release: str = "bookworm", lab: Lab | None = None) ->
             lab.down(name)
 
 
-def ssh(machine: Machine, command: str, *, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def ssh(
+    machine: Machine, command: str, *, check: bool = True, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run a shell command on a machine as root.
 
     Args:
@@ -41,8 +43,12 @@ def ssh(machine: Machine, command: str, *, check: bool = True, stdin: str = "") 
         check: whether a failure fails the test, with what the command said.
         stdin: what the command reads.
     """
-    done = subprocess.run(machine.ssh_command(command), input=stdin, capture_output=True, text=True, check=False)
-    assert not check or done.returncode == 0, f"“{command}” on {machine.name} failed:\n{done.stdout}{done.stderr}"
+    done = subprocess.run(
+        machine.ssh_command(command), input=stdin, capture_output=True, text=True, check=False
+    )
+    assert not check or done.returncode == 0, (
+        f"“{command}” on {machine.name} failed:\n{done.stdout}{done.stderr}"
+    )
     return done
 
 

@@ -16,8 +16,9 @@ app = typer.Typer(
 
 _UP = """Make a machine, or start the one that is there.
 
-A machine is a real Debian with systemd and SSH in a container. It takes a few seconds; the first one of a release also
-makes a base image, which takes about half a minute. A machine that is there keeps its disk and everything on it.
+A machine is a real Debian with systemd and SSH in a container. It takes a few seconds; the first one of a
+release also makes a base image, which takes about half a minute. A machine that is there keeps its disk and
+everything on it.
 
 Examples:
 
@@ -28,8 +29,8 @@ Examples:
 
 _DOWN = """Remove machines with everything on them.
 
-Also removes what a killed command left half-made. Nothing of the lab stays on this computer after the last machine,
-except base images and downloaded packages for the next one.
+Also removes what a killed command left half-made. Nothing of the lab stays on this computer after the last
+machine, except base images and downloaded packages for the next one.
 
 Examples:
 
@@ -138,7 +139,11 @@ def list_(json_: Annotated[bool, typer.Option("--json", help="Print JSON for pro
 
 @app.command(
     help=_SSH,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "allow_interspersed_args": False,
+    },
 )
 def ssh(
     context: typer.Context,

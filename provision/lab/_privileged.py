@@ -1,6 +1,7 @@
 """The lab's privileged part as a program: one order on standard input, lines of JSON on standard output.
 
-Ordinary users reach it through sudo (see `provision.lab.lab`); it takes nothing from its arguments or environment.
+Ordinary users reach it through sudo (see `provision.lab.lab`); it takes nothing from its arguments or
+environment.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Base images: a fresh, minimal Debian server for each release, made once and shared by all labs of this computer."""
+"""Base images: a fresh, minimal Debian server of each release, made once for all labs."""
 
 import contextlib
 import hashlib
@@ -120,7 +120,11 @@ class BaseImage:
         Raises:
             LabError: it cannot be made and no older one is there.
         """
-        with lock(self.cache / f".{self.release}.lock", report, f"another lab is making the {self.release} base image"):
+        with lock(
+            self.cache / f".{self.release}.lock",
+            report,
+            f"another lab is making the {self.release} base image",
+        ):
             self.cache.chmod(0o700)
             images = sorted(self.cache.glob(f"{self._key}-*"))
             if images and _age_days(images[-1]) < _STALE_DAYS:
@@ -143,7 +147,15 @@ class BaseImage:
         file = self.cache / f".{self.release}.sources"
         file.write_text(self._sources)
         # Dies with us, rather than filling a directory that the next one removes.
-        argv = ["setpriv", "--pdeathsig", "TERM", "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"]
+        argv = [
+            "setpriv",
+            "--pdeathsig",
+            "TERM",
+            "mmdebstrap",
+            "--mode=root",
+            "--variant=minbase",
+            "--format=directory",
+        ]
         argv += ["--skip=cleanup/apt/lists", f"--include={','.join(PACKAGES)}"]
         argv += [f"--aptopt={line}" for line in self._host_apt()]
         argv += [self.release, str(target), str(file)]
@@ -160,7 +172,9 @@ class BaseImage:
             ) as process:
                 for line in process.stderr or ():
                     said.append(line.rstrip())
-                    if match := re.match(r"I: (running apt-get update|downloading packages|extracting|installing)", line):
+                    if match := re.match(
+                        r"I: (running apt-get update|downloading packages|extracting|installing)", line
+                    ):
                         report(f"  {match[1].removeprefix('running ')}")
             if process.returncode != 0:
                 raise LabError(
@@ -180,7 +194,7 @@ class BaseImage:
         return [*self._apt, 'Acquire::Languages "none";']
 
     def _finish(self, root: Path) -> None:
-        """Turn the tree into a base for many machines: nothing in it may be the same on two servers by accident."""
+        """Turn the tree into a base: nothing in it may be the same on two servers by accident."""
         for key in (root / "etc/ssh").glob("ssh_host_*"):
             key.unlink()
         (root / "etc/machine-id").write_text("")
@@ -191,8 +205,13 @@ class BaseImage:
         (root / "etc/apt/sources.list.d/debian.sources").write_text(self._sources)
         settings = root / "etc/apt/apt.conf.d"
         (settings / "99mmdebstrap").unlink(missing_ok=True)
-        # Packages stay in the machine's archive directory, from where the lab takes them for the next machine.
-        lines = [*self._host_apt(), 'APT::Keep-Downloaded-Packages "true";', 'Binary::apt::APT::Keep-Downloaded-Packages "true";']
+        # Packages stay in the machine's archive directory, from where the lab takes them for the next
+        # machine.
+        lines = [
+            *self._host_apt(),
+            'APT::Keep-Downloaded-Packages "true";',
+            'Binary::apt::APT::Keep-Downloaded-Packages "true";',
+        ]
         (settings / "90provision-lab").write_text("\n".join(lines) + "\n")
         if self._certificates:
             folder = root / "usr/local/share/ca-certificates"

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from provision import errors, paths
@@ -21,12 +21,15 @@ from provision.lab.names import (
 )
 from provision.lab.privileged import Request, perform
 from provision.lab.state import LabFiles, LabState, MachineState
-from provision.lab.system import Process, Report, environment, lock, write_file
+from provision.lab.system import Report, environment, lock, write_file
 
 _TRUST_STORE = "/etc/ssl/certs/ca-certificates.crt"
 
-# -I: nothing of the caller's environment or directory decides what root runs; -B: no files of root's in the checkout.
-_AS_ROOT = "import sys; sys.path.insert(0, sys.argv.pop()); from provision.lab._privileged import main; main()"
+# -I: nothing of the caller's environment or directory decides what root runs; -B: no files of root's in the
+# checkout.
+_AS_ROOT = (
+    "import sys; sys.path.insert(0, sys.argv.pop()); from provision.lab._privileged import main; main()"
+)
 
 
 def _silent(_line: str) -> None:
@@ -44,7 +47,7 @@ class Machine:
         address: its IPv4 address.
         port: where its SSH server listens.
         ready: whether it was made to the end; False while it is being made.
-        process: the machine's own process on the host, if it was started.
+        state: the lab's notes on it.
         ssh_key: private key that root's account on it accepts.
         known_hosts: file with its host keys.
         console_log: what it wrote to its console.
@@ -56,7 +59,7 @@ class Machine:
     address: str
     port: int
     ready: bool
-    process: Process | None
+    state: MachineState = field(repr=False)
     ssh_key: Path
     known_hosts: Path
     console_log: Path
@@ -64,12 +67,13 @@ class Machine:
     @property
     def running(self) -> bool:
         """Whether it runs at this moment."""
-        return self.process is not None and self.process.alive()
+        return self.state.running()
 
     @property
     def pid(self) -> int | None:
-        """Number of its process, while it runs."""
-        return self.process.pid if self.process is not None and self.process.alive() else None
+        """Number of its process on this computer, while it runs."""
+        process = self.state.current()
+        return process.pid if process is not None else None
 
     def ssh_command(self, *command: str) -> list[str]:
         """The command line that opens a shell on it as root, or runs a command there."""
@@ -102,7 +106,8 @@ class Lab:
     Two directories have two labs, which share nothing but base images and downloaded packages.
 
     Args:
-        directory: whose lab it is; by default the checkout that this program runs from, or for an installed program the
+        directory: whose lab it is; by default the checkout that this program runs from, or for an installed
+        program the
             current directory.
         report: told what is being done, a line at a time.
     """
@@ -116,7 +121,7 @@ class Lab:
         self._files = LabFiles(self.id)
         self._private = self.directory / ".lab"
 
-    # --- what others need to reach the machines ------------------------------------------------------------------
+    # --- what others need to reach the machines -------------------------------------------------------------
 
     @property
     def ssh_key(self) -> Path:
@@ -158,7 +163,7 @@ class Lab:
             f"There are: {known}." if known else f"Make it with: provision lab up {name}",
         )
 
-    # --- orders --------------------------------------------------------------------------------------------------
+    # --- orders ---------------------------------------------------------------------------------------------
 
     def up(
         self,
@@ -169,7 +174,7 @@ class Lab:
         authorized_key: Path | None = None,
         ssh_port: int = 22,
     ) -> Machine:
-        """Return a running machine: the one that is there, the stopped one with the disk it had, or a new one.
+        """Return a running machine: the one that is there (a stopped one keeps its disk), or a new one.
 
         Args:
             name: its name, lower case.
@@ -253,7 +258,7 @@ class Lab:
         """
         self._order("add_name", name=name, hostname=hostname)
 
-    # --- how it is done ------------------------------------------------------------------------------------------
+    # --- how it is done -------------------------------------------------------------------------------------
 
     def _machine(self, state: LabState, entry: MachineState) -> Machine:
         return Machine(
@@ -263,7 +268,7 @@ class Lab:
             address=state.address(entry) if state.subnet else "",
             port=entry.ssh_port,
             ready=entry.phase == "ready",
-            process=entry.process,
+            state=entry,
             ssh_key=self.ssh_key,
             known_hosts=self.known_hosts,
             console_log=self._files.console(entry.name),
@@ -283,13 +288,28 @@ class Lab:
                 new = self.ssh_key.with_suffix(".new")
                 for rest in (new, new.with_suffix(".new.pub")):
                     rest.unlink(missing_ok=True)
-                argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"provision-lab-{self.id}", "-f", str(new)]
+                argv = [
+                    "ssh-keygen",
+                    "-q",
+                    "-t",
+                    "ed25519",
+                    "-N",
+                    "",
+                    "-C",
+                    f"provision-lab-{self.id}",
+                    "-f",
+                    str(new),
+                ]
                 try:
                     subprocess.run(argv, check=True, capture_output=True, env=environment())
                 except FileNotFoundError as error:
-                    raise RefusedError("The program ssh-keygen is missing", "Run provision/lab/setup.sh.") from error
+                    raise RefusedError(
+                        "The program ssh-keygen is missing", "Run provision/lab/setup.sh."
+                    ) from error
                 except subprocess.CalledProcessError as error:
-                    raise LabError(f"No SSH key could be made: {error.stderr.decode(errors='replace')}") from error
+                    raise LabError(
+                        f"No SSH key could be made: {error.stderr.decode(errors='replace')}"
+                    ) from error
                 new.with_suffix(".new.pub").replace(self.ssh_key.with_suffix(".pub"))
                 new.replace(self.ssh_key)
         return self.ssh_key.with_suffix(".pub").read_text().strip()
@@ -305,7 +325,9 @@ class Lab:
                 write_file(self.hosts_file, "")
                 write_file(self.known_hosts, "")
                 return
-            write_file(self.hosts_file, "".join(f"{line}\n" for line in hosts_lines(state.addresses(), state.names)))
+            write_file(
+                self.hosts_file, "".join(f"{line}\n" for line in hosts_lines(state.addresses(), state.names))
+            )
             lines = []
             for name, machine in sorted(state.machines.items()):
                 names = [name, *(host for host, target in state.names.items() if target == name)]
@@ -318,7 +340,12 @@ class Lab:
         environ = sources.proxy_settings(variables)
         if trusts or variables.get("NODE_EXTRA_CA_CERTS"):
             environ["NODE_EXTRA_CA_CERTS"] = _TRUST_STORE
-        files = (Path("/etc/npmrc"), Path("/usr/etc/npmrc"), Path("/usr/local/etc/npmrc"), Path.home() / ".npmrc")
+        files = (
+            Path("/etc/npmrc"),
+            Path("/usr/etc/npmrc"),
+            Path("/usr/local/etc/npmrc"),
+            Path.home() / ".npmrc",
+        )
         npm = sources.npm_settings("\n".join(_read(path) for path in files), variables)
         if trusts or "cafile" in npm:
             npm["cafile"] = _TRUST_STORE

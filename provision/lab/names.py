@@ -16,9 +16,12 @@ RELEASES = {"bookworm": "debian-12", "trixie": "debian-13"}
 # Host name and namespace name at once; the longest name that we make of it must stay under the 64 characters
 # of a Linux host name.
 _MACHINE = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
-_HOSTNAME = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*")
+_HOSTNAME = re.compile(
+    r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
+)
 
-# Asked for in this order. 10.208.0.0/12 first: home routers, Docker and Kubernetes take their defaults elsewhere.
+# Asked for in this order. 10.208.0.0/12 first: home routers, Docker and Kubernetes take their defaults
+# elsewhere.
 _POOLS = tuple(ipaddress.IPv4Network(pool) for pool in ("10.208.0.0/12", "172.16.0.0/12", "192.168.0.0/16"))
 
 #: Addresses of machines within the lab's /24; .1 is the host's bridge.
@@ -121,7 +124,8 @@ def choose_subnet(
     """
     used = [network for network in taken if network.prefixlen > 0]
     start = int(hashlib.sha256(f"subnet {seed}".encode()).hexdigest(), 16)
-    # A VPN may route all of 10.0.0.0/8: then a /24 of it is still better than no lab, if nothing narrower is there.
+    # A VPN may route all of 10.0.0.0/8: then a /24 of it is still better than no lab, if nothing narrower is
+    # there.
     for broad in (0, 17):
         conflicts = [network for network in used if network.prefixlen >= broad]
         if wanted is not None and not any(wanted.overlaps(network) for network in conflicts):

@@ -52,7 +52,7 @@ def taken_networks(own: str) -> list[ipaddress.IPv4Network]:
 
 
 def _mtu() -> int:
-    """The packet size of the way out: a bridge that promises more than a tunnel carries makes downloads hang."""
+    """The packet size of the way out; a larger one would make downloads hang in a tunnel."""
     routes = json.loads(run("ip", "-j", "-4", "route", "show", "default").stdout or "[]")
     for route in routes:
         with contextlib.suppress(OSError, KeyError, ValueError):
@@ -73,7 +73,8 @@ def ensure(state: LabState, report: Report) -> None:
     run("ip", "addr", "replace", f"{state.gateway()}/24", "dev", names.bridge)
     run("ip", "link", "set", names.bridge, "up")
     table = f"ip {names.nft_table}"
-    # Machines reach the internet; the internet, other labs and neighbours in the host's network do not reach them.
+    # Machines reach the internet; the internet, other labs and neighbours in the host's network do not reach
+    # them.
     run(
         "nft",
         "-f",
@@ -120,7 +121,23 @@ def add_machine(state: LabState, name: str, octet: int) -> Path:
     remove_machine(state.id, name, octet)
     mtu = Path(f"/sys/class/net/{names.bridge}/mtu").read_text().strip()
     run("ip", "netns", "add", namespace)
-    run("ip", "link", "add", cable, "mtu", mtu, "type", "veth", "peer", "name", "eth0", "mtu", mtu, "netns", namespace)
+    run(
+        "ip",
+        "link",
+        "add",
+        cable,
+        "mtu",
+        mtu,
+        "type",
+        "veth",
+        "peer",
+        "name",
+        "eth0",
+        "mtu",
+        mtu,
+        "netns",
+        namespace,
+    )
     run("ip", "link", "set", cable, "master", names.bridge, "up")
     inside = ("ip", "-n", namespace)
     run(*inside, "addr", "add", f"{ipaddress.IPv4Network(state.subnet)[octet]}/24", "dev", "eth0")
@@ -143,7 +160,7 @@ def remove_machine(id: str, name: str, octet: int | None) -> None:
         run("ip", "netns", "delete", names.machine(name))
 
 
-# --- forwarding: a setting of the whole host, shared by all labs -------------------------------------------------
+# --- forwarding: a setting of the whole host, shared by all labs --------------------------------------------
 
 
 class _Forwarding(BaseModel):
@@ -188,17 +205,19 @@ def _forwarding_off(id: str) -> None:
     _RECORD.unlink()
 
 
-# --- other firewalls: an "accept" of ours does not undo a "drop" of theirs ---------------------------------------
+# --- other firewalls: an "accept" of ours does not undo a "drop" of theirs ----------------------------------
 
 
 def obstacles(ruleset: str) -> list[str]:
     """What in the host's firewall would swallow the machines' packets, with the remedy.
 
     Args:
-        ruleset: what ``nft -j list ruleset`` prints; it shows the rules of iptables-nft, ufw and firewalld too.
+        ruleset: what ``nft -j list ruleset`` prints; it shows the rules of iptables-nft, ufw and firewalld
+        too.
 
     Returns:
-        sentences with ``{bridge}`` for the bridge's name; empty when the way is free or Docker's own hook opens it.
+        sentences with ``{bridge}`` for the bridge's name; empty when the way is free or Docker's own hook
+        opens it.
     """
     try:
         items = json.loads(ruleset or "{}").get("nftables", [])
@@ -218,8 +237,9 @@ def obstacles(ruleset: str) -> list[str]:
             )
         elif chain.get("policy") == "drop":
             found.append(
-                f"The firewall of this computer (table {chain['table']}, chain {chain['name']}) drops forwarded packets, "
-                "so the machines may not reach the internet. Remedy with ufw: ufw route allow in on {bridge}"
+                f"The firewall of this computer (table {chain['table']}, chain {chain['name']}) drops "
+                "forwarded packets, so the machines may not reach the internet. "
+                "Remedy with ufw: ufw route allow in on {bridge}"
             )
     return found
 

@@ -1,4 +1,6 @@
-"""What the lab does as root. Called directly by root, and through sudo for everybody else (see `_privileged`)."""
+"""What the lab does as root. Called directly by root, and through sudo for everybody else (see
+`_privileged`).
+"""
 
 import contextlib
 import os
@@ -94,11 +96,12 @@ def perform(request: Request, report: Report) -> LabState | list[str] | int | No
         case "up":
             return lab.up(name)
         case "stop":
-            return lab.stop(name)
+            lab.stop(name)
         case "add_name":
-            return lab.add_name(request.hostname, name)
+            lab.add_name(request.hostname, name)
         case "harvest":
             return lab.harvest(name)
+    return None
 
 
 class _Lab:
@@ -108,7 +111,7 @@ class _Lab:
         self.id = lab_id(Path(request.directory))
         self.files = LabFiles(self.id)
 
-    # --- locks: machine, then global. Nobody takes them in another order. ----------------------------------------
+    # --- locks: machine, then global. Nobody takes them in another order. -----------------------------------
 
     @contextlib.contextmanager
     def _machine_lock(self, name: str) -> Iterator[None]:
@@ -133,12 +136,13 @@ class _Lab:
         state = self.files.load()
         if state is not None and Path(state.directory) != Path(self.request.directory).resolve():
             raise LabError(
-                f"Two directories have the same lab number {self.id}: {state.directory} and {self.request.directory}",
+                f"Two directories have the same lab number {self.id}: {state.directory} and "
+                f"{self.request.directory}",
                 "Use another directory for one of them.",
             )
         return state
 
-    # --- orders --------------------------------------------------------------------------------------------------
+    # --- orders ---------------------------------------------------------------------------------------------
 
     def up(self, name: str) -> LabState:
         request = self.request
@@ -189,10 +193,14 @@ class _Lab:
             network.ensure(state, self.report)
             machine = state.machines[name]
         # A dead machine's leftovers: it may have been killed, or the computer restarted.
-        runtime.end(machine.process)
+        runtime.end(machine.current())
         runtime.release_host(machine.octet)
         if new:
-            machine.storage = "overlay" if runtime.create_disk(Path(machine.base), machine.release, self.report) == "overlay" else "copy"
+            machine.storage = (
+                "overlay"
+                if runtime.create_disk(Path(machine.base), machine.release, self.report) == "overlay"
+                else "copy"
+            )
             runtime.prepare(machine, self.request.authorized_keys, self.request.settings)
         else:
             runtime.mount(machine)
@@ -220,10 +228,11 @@ class _Lab:
             machine = self._existing(name)
             runtime = Runtime(self.files, name)
             runtime.harvest(machine.release)
-            runtime.shut_down(machine.process, self.report)
+            runtime.shut_down(machine.current(), self.report)
             runtime.release_host(machine.octet)
             with self._state() as state:
                 state.machines[name].process = None
+                state.machines[name].unit = ""
 
     def harvest(self, name: str) -> int:
         with self._machine_lock(name):
@@ -280,7 +289,7 @@ class _Lab:
         if machine and machine.phase == "ready":
             with contextlib.suppress(LabError, OSError):
                 runtime.harvest(machine.release)
-        runtime.destroy(machine.process if machine else None, machine.octet if machine else None)
+        runtime.destroy(machine.current() if machine else None, machine.octet if machine else None)
         if keep_console:
             self.report(f"Console of {name}: {console}")
         if state:
@@ -293,9 +302,18 @@ class _Lab:
         """Machines of this lab that something of is left, whatever the notes say."""
         prefix = self.files.names.prefix
         found = set(machine_directories(self.files))
-        for folder in (Path("/run/netns"), Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup")):
+        for folder in (
+            Path("/run/netns"),
+            Path("/sys/fs/cgroup/systemd"),
+            Path("/sys/fs/cgroup/unified"),
+            Path("/sys/fs/cgroup"),
+        ):
             if folder.is_dir():
-                found |= {path.name.removeprefix(prefix) for path in folder.iterdir() if path.name.startswith(prefix)}
+                found |= {
+                    path.name.removeprefix(prefix)
+                    for path in folder.iterdir()
+                    if path.name.startswith(prefix)
+                }
         return sorted(found)
 
     def _sweep(self) -> None:

@@ -27,6 +27,7 @@ from provision.lab.system import (
     read_inside,
     remove_tree,
     run,
+    unit_process,
     unmount,
     write_file,
     write_inside,
@@ -41,6 +42,31 @@ _ARCHIVES = "var/cache/apt/archives"
 _NPM = "root/.npm/_cacache"
 _NSPAWN = Path("/run/systemd/nspawn")
 _CGROUPS = Path("/sys/fs/cgroup")
+
+# What systemd-nspawn ends with when the machine restarts itself: the keeper of the unit must start it again.
+_REBOOT = 133
+
+# The keeper of a machine on a computer without systemd: arguments are the file for its process number, the
+# console's log, control groups to join, "--", and the command. Passes SIGTERM on, and starts the machine
+# again when it reboots.
+_KEEPER = f"""
+pid_file=$1 console=$2; shift 2
+exec >>"$console" 2>&1
+while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit 97; shift; done
+shift
+stop= child=
+trap 'stop=1; [ -z "$child" ] || kill -TERM "$child"' TERM
+echo $$ >"$pid_file.new" && mv "$pid_file.new" "$pid_file" || exit 97
+while [ -z "$stop" ]; do
+  "$@" </dev/null &
+  child=$!
+  # A signal ends the first wait early.
+  wait "$child"; code=$?
+  while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
+  child=
+  [ "$code" = {_REBOOT} ] || exit "$code"
+done
+"""
 
 
 class Runtime:
@@ -58,7 +84,7 @@ class Runtime:
         self.directory = files.machine(name)
         self.root = self.directory / "root"
 
-    # --- disk ----------------------------------------------------------------------------------------------------
+    # --- disk -----------------------------------------------------------------------------------------------
 
     def create_disk(self, base: Path, release: str, report: Report) -> str:
         """Lay out a new disk over a base image.
@@ -73,7 +99,9 @@ class Runtime:
         self._cache_layer(base, release)
         if self._mount_overlay(base):
             return "overlay"
-        report("This computer cannot mount an overlay here; copying the base image instead (slower, more disk)")
+        report(
+            "This computer cannot mount an overlay here; copying the base image instead (slower, more disk)"
+        )
         for source in (base, self.directory / "cache"):
             run("cp", "-a", "--reflink=auto", f"{source}/.", str(self.root))
         return "copy"
@@ -97,15 +125,22 @@ class Runtime:
                 shutil.copytree(cache, target, dirs_exist_ok=True, copy_function=_link)
 
     def _mount_overlay(self, base: Path) -> bool:
-        options = ",".join(
-            (
-                f"lowerdir={self.directory / 'cache'}:{base}",
-                f"upperdir={self.directory / 'upper'}",
-                f"workdir={self.directory / 'work'}",
-            )
+        # "volatile" spares the disk every fsync: packages and databases of a disposable machine need not
+        # survive a power failure. The kernel refuses to mount such a disk again while this mark is there
+        # (overlayfs.rst, "Volatile mount"); what was written before is in the page cache or on disk unless
+        # the computer crashed.
+        mark = self.directory / "work/work/incompat/volatile"
+        if mark.is_dir():
+            remove_tree(mark)
+        layers = (
+            f"lowerdir={self.directory / 'cache'}:{base},upperdir={self.directory / 'upper'},"
+            f"workdir={self.directory / 'work'}"
         )
-        done = run("mount", "-t", "overlay", f"provision-{self.full_name}", "-o", options, str(self.root), check=False)
-        return done.returncode == 0
+        for options in (f"{layers},volatile", layers):
+            done = run("mount", "-t", "overlay", self.full_name, "-o", options, str(self.root), check=False)
+            if done.returncode == 0:
+                return True
+        return False
 
     def mount(self, machine: MachineState) -> None:
         """Mount the disk of a machine that is not running.
@@ -116,18 +151,22 @@ class Runtime:
         unmount(self.directory)
         if machine.storage == "overlay" and not self._mount_overlay(Path(machine.base)):
             raise LabError(
-                f"The disk of {self.name} cannot be mounted", f"Make the machine anew: provision lab down {self.name}"
+                f"The disk of {self.name} cannot be mounted",
+                f"Make the machine anew: provision lab down {self.name}",
             )
 
-    def prepare(self, machine: MachineState, authorized_keys: list[str], settings: dict[str, dict[str, str]]) -> None:
-        """Give a new disk what makes it this machine: name, keys, and how this computer reaches the network."""
+    def prepare(
+        self, machine: MachineState, authorized_keys: list[str], settings: dict[str, dict[str, str]]
+    ) -> None:
+        """Give a new disk what makes it this machine: name, keys, and the way to the network."""
         etc = self.root / "etc"
         (etc / "machine-id").write_text(secrets.token_hex(16) + "\n")
         (etc / "hostname").write_text(f"{self.name}\n")
         (etc / "hosts").write_text("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")
         run("ssh-keygen", "-A", "-f", str(self.root))
         machine.host_keys = [
-            " ".join(path.read_text().split()[:2]) for path in sorted((etc / "ssh").glob("ssh_host_*_key.pub"))
+            " ".join(path.read_text().split()[:2])
+            for path in sorted((etc / "ssh").glob("ssh_host_*_key.pub"))
         ]
         folder = self.root / "root/.ssh"
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -161,10 +200,10 @@ class Runtime:
         write_inside(self.root, "etc", "resolv.conf", sources.resolv_conf(text))
         return bool(sources.resolvers(text))
 
-    # --- downloaded packages -------------------------------------------------------------------------------------
+    # --- downloaded packages --------------------------------------------------------------------------------
 
     def harvest(self, release: str) -> int:
-        """Keep what the machine has downloaded, for the machines after it; returns the number of new files."""
+        """Keep what the machine has downloaded, for those after it; returns how many files were new."""
         if not self.root.is_dir() or not (self.root / "etc").is_dir():
             return 0
         with lock(CACHE / ".packages.lock"):
@@ -190,7 +229,7 @@ class Runtime:
             return 0
         return count
 
-    # --- processes -----------------------------------------------------------------------------------------------
+    # --- processes ------------------------------------------------------------------------------------------
 
     @property
     def _unit(self) -> str:
@@ -229,36 +268,41 @@ class Runtime:
         )
 
     def _start_unit(self, nspawn: list[str], machine: MachineState, console: Path) -> Process:
-        """As a transient unit of the host's systemd, like systemd-nspawn@.service: it outlives the user's session."""
+        """As a transient unit of the host's systemd, so that it outlives the user's session."""
         properties = ["Delegate=yes", "KillMode=mixed", "TasksMax=16384", f"StandardOutput=append:{console}"]
-        properties += [f"StandardError=append:{console}", "Slice=machine.slice", f"TimeoutStopSec={STOP_SECONDS:.0f}"]
-        # nspawn ends with this code when the machine was shut down by a signal.
-        properties += ["SuccessExitStatus=133", "CollectMode=inactive-or-failed"]
+        properties += [
+            f"StandardError=append:{console}",
+            "Slice=machine.slice",
+            f"TimeoutStopSec={STOP_SECONDS:.0f}",
+        ]
+        properties += [f"RestartForceExitStatus={_REBOOT}", f"SuccessExitStatus={_REBOOT}"]
+        properties += ["CollectMode=inactive-or-failed"]
         if machine.memory_mb:
             properties += [f"MemoryMax={machine.memory_mb}M"]
         run("systemctl", "reset-failed", self._unit, check=False)
-        run("systemd-run", "--quiet", f"--unit={self._unit}", *(f"--property={p}" for p in properties), *nspawn)
-        main = run("systemctl", "show", "--property=MainPID", "--value", self._unit).stdout.strip()
-        process = Process.of(int(main or 0)) if main not in {"", "0"} else None
+        run(
+            "systemd-run",
+            "--quiet",
+            f"--unit={self._unit}",
+            *(f"--property={p}" for p in properties),
+            *nspawn,
+        )
+        process = unit_process(self._unit)
         if process is None:
             raise LabError(f"{self.name} did not start: {self.console_tail()}")
+        machine.unit = self._unit
         return process
 
     def _start_detached(self, nspawn: list[str], machine: MachineState, console: Path) -> Process:
         """As a process of its own session, in a control group of its own.
 
-        Without a group of its own each machine's systemd would find the others' processes in what it takes for its own
-        groups, and end them.
+        Without a group of its own each machine's systemd would find the others' processes in what it takes
+        for its own groups, and end them.
         """
         pid_file = self.directory / "pid"
         pid_file.unlink(missing_ok=True)
         groups = self._make_cgroups(machine)
-        script = (
-            'pid_file=$1 console=$2; shift 2; exec >>"$console" 2>&1; '
-            'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit 97; shift; done; shift; '
-            'echo $$ >"$pid_file.new" && mv "$pid_file.new" "$pid_file" && exec "$@"'
-        )
-        argv = ["setsid", "--fork", "sh", "-c", script, "sh", str(pid_file), str(console)]
+        argv = ["setsid", "--fork", "sh", "-c", _KEEPER, "sh", str(pid_file), str(console)]
         run(*argv, *(str(group) for group in groups), "--", *nspawn)
         limit = time.monotonic() + 10
         while not pid_file.exists():
@@ -297,7 +341,8 @@ class Runtime:
                     (group / name).write_text(str(megabytes * 1024 * 1024))
                     return
         raise LabError(
-            "This computer cannot limit a machine's memory: it has no memory controller", "Leave out the limit."
+            "This computer cannot limit a machine's memory: it has no memory controller",
+            "Leave out the limit.",
         )
 
     def wait_for_ssh(self, address: str, port: int, process: Process) -> None:
@@ -318,7 +363,8 @@ class Runtime:
                 pass
             time.sleep(0.05)
         raise LabError(
-            f"{self.name} did not answer on {address} port {port} within {BOOT_SECONDS:.0f} seconds: {self.console_tail()}",
+            f"{self.name} did not answer on {address} port {port} within {BOOT_SECONDS:.0f} seconds: "
+            f"{self.console_tail()}",
             "Is this computer short of memory, or does its firewall keep it from its own bridge?",
         )
 
@@ -358,7 +404,7 @@ class Runtime:
             run("systemctl", "reset-failed", self._unit, check=False)
 
     def release_host(self, octet: int | None) -> None:
-        """Give back what a machine that is not running holds of the host: mounts, namespace, cable, groups, locks."""
+        """Give back what a stopped machine holds of the host: mounts, namespace, cable, groups, locks."""
         if self.root.is_dir():
             about = self.root.stat()
             with contextlib.suppress(OSError):

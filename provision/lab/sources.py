@@ -1,7 +1,8 @@
 """Where a machine gets its packages from: the same places as this computer. Pure functions on texts of files.
 
-A machine must reach Debian by whatever way this computer does (a mirror, a proxy, an authority of the organisation), so
-the lab reads apt's own settings here. Sources of other projects on this computer are left out.
+A machine must reach Debian by whatever way this computer does (a mirror, a proxy, an authority of the
+organisation), so the lab reads apt's own settings here. Sources of other projects on this computer are left
+out.
 """
 
 import ipaddress
@@ -31,22 +32,17 @@ def parse_one_line(text: str) -> list[Source]:
     """Read the one-line form: ``deb [option=value ...] URI SUITE COMPONENT...``; ``deb-src`` is left out."""
     sources = []
     for raw in text.splitlines():
-        match = re.fullmatch(r"deb\s+(?:\[(?P<options>[^\]]*)\]\s*)?(?P<rest>\S.*)", raw.partition("#")[0].strip())
-        if not match:
-            continue
-        options = dict(
-            pair.partition("=")[::2] for pair in (match["options"] or "").split() if "=" in pair
-        )
-        uri, suite, *components = [*match["rest"].split(), ""][:-1] if " " in match["rest"] else ("", "")
-        if uri and suite:
-            sources.append(
-                Source((uri,), (suite,), tuple(components), {k.lower(): v for k, v in options.items()}.get("signed-by", ""))
-            )
+        line = raw.partition("#")[0].strip()
+        match = re.fullmatch(r"deb\s+(?:\[([^\]]*)\]\s*)?(\S+)\s+(\S+)((?:\s+\S+)*)", line)
+        if match:
+            options = dict(pair.partition("=")[::2] for pair in (match[1] or "").lower().split())
+            signed_by = options.get("signed-by", "")
+            sources.append(Source((match[2],), (match[3],), tuple(match[4].split()), signed_by))
     return sources
 
 
 def parse_deb822(text: str) -> list[Source]:
-    """Read the stanza form (``Types:``, ``URIs:``, ...); disabled stanzas and those without ``deb`` are left out."""
+    """Read the stanza form (``Types:``, ``URIs:``, ...), as far as it is enabled and for ``deb``."""
     sources = []
     # A line with only a comment does not end a stanza; an empty one does.
     lines = [line for line in text.splitlines() if not line.startswith("#")]
@@ -60,7 +56,11 @@ def parse_deb822(text: str) -> list[Source]:
                 key, _, value = line.partition(":")
                 last = key.strip().lower()
                 fields[last] = value.strip()
-        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() in {"no", "false", "0"}:
+        if "deb" not in fields.get("types", "").split() or fields.get("enabled", "yes").lower() in {
+            "no",
+            "false",
+            "0",
+        }:
             continue
         sources.append(
             Source(
@@ -75,8 +75,16 @@ def parse_deb822(text: str) -> list[Source]:
 
 def _is_debian(source: Source, codename: str, suite: str) -> bool:
     names = {codename, f"{codename}-updates", f"{codename}-security", f"{codename}/updates"}
-    aliases = {"stable", "stable-updates", "stable-security", "oldstable", "oldstable-updates", "oldstable-security"}
-    # Other projects use Debian's code names as well; Debian signs with its own keyring, and its path is /debian*.
+    aliases = {
+        "stable",
+        "stable-updates",
+        "stable-security",
+        "oldstable",
+        "oldstable-updates",
+        "oldstable-security",
+    }
+    # Other projects use Debian's code names as well; Debian signs with its own keyring, and its path is
+    # /debian*.
     return (
         suite in names | aliases
         and "main" in source.components
@@ -154,7 +162,7 @@ def render_deb822(sources: Iterable[Source]) -> str:
 
 # What decides whether and how a source is reached. Passwords (auth.conf) are not among it on purpose.
 _ACQUIRE = re.compile(
-    r"Acquire::(?:(?:http|https|ftp)(?:::[^ ]*)?|Check-Valid-Until|Check-Date|ForceIPv[46]|Retries|AllowInsecureRepositories)",
+    r"Acquire::(?:(?:http|https|ftp)(?:::[^ ]*)?|Check-Valid-Until|Check-Date|ForceIPv[46]|Retries)",
     re.IGNORECASE,
 )
 
@@ -166,8 +174,8 @@ def apt_settings(dump: str) -> list[str]:
         dump: what ``apt-config dump`` prints.
 
     Returns:
-        lines of apt.conf(5). A proxy on this computer's own loopback address is left out: a machine's loopback
-        address is another one.
+        lines of apt.conf(5). A proxy on this computer's own loopback address is left out: a machine's
+        loopback address is another one.
     """
     lines = []
     for line in dump.splitlines():
@@ -212,7 +220,11 @@ def resolvers(text: str) -> list[str]:
 def resolv_conf(text: str) -> str:
     """A machine's resolv.conf, made of this computer's."""
     kept = [f"nameserver {server}" for server in resolvers(text)]
-    kept += [line.strip() for line in text.splitlines() if line.split()[:1] in (["search"], ["options"], ["domain"])]
+    kept += [
+        line.strip()
+        for line in text.splitlines()
+        if line.split()[:1] in (["search"], ["options"], ["domain"])
+    ]
     return "\n".join(kept) + "\n"
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from provision.errors import LabError
 from provision.lab.names import RELEASES, Names
-from provision.lab.system import Process, write_file
+from provision.lab.system import Process, unit_process, write_file
 
 #: Disks and memory of labs, one directory a lab. On a real disk, since machines hold databases.
 LABS = Path("/var/lib/provision-lab")
@@ -21,8 +21,8 @@ RUN = Path("/run/provision-lab")
 class MachineState(BaseModel):
     """One machine.
 
-    `phase` is "making" from before the first thing is made until SSH has answered; a machine that is found in that
-    phase while nobody holds its lock was left behind half-made.
+    `phase` is "making" from before the first thing is made until SSH has answered; a machine that is found in
+    that phase while nobody holds its lock was left behind half-made.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -36,14 +36,21 @@ class MachineState(BaseModel):
     memory_mb: int | None = None
     ssh_port: int = 22
     process: Process | None = None
+    unit: str = ""
     host_keys: list[str] = Field(default_factory=list)
 
     @property
     def system(self) -> str:
         return RELEASES[self.release]
 
+    def current(self) -> Process | None:
+        """Its process at this moment; the host's systemd gives it a new one when it restarts itself."""
+        if self.process is not None and self.process.alive():
+            return self.process
+        return unit_process(self.unit) if self.unit else None
+
     def running(self) -> bool:
-        return self.process is not None and self.process.alive()
+        return self.current() is not None
 
 
 class LabState(BaseModel):
@@ -85,7 +92,7 @@ class LabFiles:
         self.consoles = self.directory / "console"
 
     def machine(self, name: str) -> Path:
-        """A machine's disk and mount points; closed to ordinary users, since a foreign system's set-uid files are in it."""
+        """A machine's disk; closed to ordinary users, for it holds a foreign system's set-uid files."""
         return self.directory / "machines" / name
 
     def console(self, name: str) -> Path:

@@ -61,12 +61,12 @@ def run(*argv: str, stdin: str | None = None, check: bool = True) -> subprocess.
 
 
 def boot_id() -> str:
-    """Identifies this boot of the kernel, see random(4): numbers of processes and mounts mean nothing in the next."""
+    """Identifies this boot of the kernel (random(4)): process numbers mean nothing in the next one."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot (proc(5), field 22 of stat); None if it is gone or a zombie."""
+    """When a process started, in ticks since boot (proc(5), stat, field 22); None if it has ended."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -118,6 +118,12 @@ class Process(BaseModel):
             return bool(select.select([handle], [], [], seconds)[0])
         finally:
             os.close(handle)
+
+
+def unit_process(unit: str) -> Process | None:
+    """The main process of a unit of the host's systemd; None when it has none."""
+    pid = run("systemctl", "show", "--property=MainPID", "--value", unit, check=False).stdout.strip()
+    return Process.of(int(pid)) if pid.isdigit() and int(pid) else None
 
 
 def kill(processes: Sequence[Process], seconds: float = 15) -> None:
@@ -194,7 +200,8 @@ def unmount(below: Path) -> None:
             # The kernel lets go of a killed machine's files a moment after its last process is gone.
             time.sleep(0.05 * (attempt + 1))
         else:
-            # Something on the host (a shell, a file indexer) is in there: detach it now, the kernel tidies up later.
+            # Something on the host (a shell, a file indexer) is in there: detach it now, the kernel tidies up
+            # later.
             run("umount", "--lazy", str(point), check=False)
     left = mount_points(below)
     if left:
@@ -240,7 +247,8 @@ def lock(
                 if report and waiting_for:
                     report(f"Waiting: {waiting_for}")
                 fcntl.flock(handle, fcntl.LOCK_EX)
-            # The former holder may have removed the file (`remove_locks`): then what we hold protects nothing.
+            # The former holder may have removed the file (`remove_locks`): then what we hold protects
+            # nothing.
             if _same_file(handle, path):
                 yield
                 return
@@ -297,7 +305,9 @@ def directory_inside(root: Path, relative: str) -> Iterator[int]:
             try:
                 deeper = os.open(part, flags, dir_fd=handle)
             except OSError as error:
-                raise LabError(f"{relative} on the machine's disk cannot be used: {error.strerror}") from error
+                raise LabError(
+                    f"{relative} on the machine's disk cannot be used: {error.strerror}"
+                ) from error
             os.close(handle)
             handle = deeper
         yield handle

@@ -1,4 +1,4 @@
-"""Gives molecule its machines: called by molecule/create.yml and molecule/destroy.yml, driven by molecule's own variables.
+"""Gives molecule its machines: called by molecule/create.yml and molecule/destroy.yml.
 
 The files that molecule hands over are described in its documentation ("Ansible driver", instance config).
 """
@@ -17,7 +17,7 @@ from provision.lab import Lab
 
 
 def machine_name(role: str, scenario: str, platform: str) -> str:
-    """The name of a platform's lab machine: each role and scenario has its own, so that several can run at once."""
+    """The name of a platform's lab machine, another one for each role and scenario."""
     parts = [role, *([] if scenario == "default" else [scenario]), platform]
     name = re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
     if len(name) <= 37:
@@ -26,7 +26,7 @@ def machine_name(role: str, scenario: str, platform: str) -> str:
 
 
 def instances(lab: Lab, create: bool) -> list[dict[str, Any]]:
-    """Make or remove the machines of the scenario that the environment describes; returns molecule's instance config."""
+    """Make or remove the scenario's machines; returns molecule's instance config."""
     scenario = yaml.safe_load(Path(os.environ["MOLECULE_FILE"]).read_text())
     role = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]).name
     entries = []

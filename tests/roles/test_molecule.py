@@ -19,7 +19,7 @@ def scenario_name(file: Path) -> str:
 @pytest.mark.lab
 @pytest.mark.parametrize("file", SCENARIOS, ids=scenario_name)
 def test_a_role_checks_converges_changes_nothing_twice_and_verifies(file: Path) -> None:
-    """The sequence is in .config/molecule/config.yml; PROVISION_TEST_KEEP=1 leaves the machines for a look."""
+    """The sequence is in .config/molecule/config.yml; PROVISION_TEST_KEEP=1 keeps the machines."""
     keep = ["--destroy=never"] if os.environ.get("PROVISION_TEST_KEEP") == "1" else []
     done = subprocess.run(
         [
@@ -34,7 +34,11 @@ def test_a_role_checks_converges_changes_nothing_twice_and_verifies(file: Path) 
         ],
         cwd=file.parents[2],
         env=os.environ
-        | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1"},
+        | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "NO_COLOR": "1",
+            "ANSIBLE_NOCOLOR": "1",
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
