@@ -110,7 +110,7 @@ def _source(line: str, number: int, column: int) -> list[Text]:
 
 
 def _length(line: str, start: int) -> int:
-    """How many characters the word has that begins at ``start``: a key, a text in quotes, or a plain value."""
+    """How many characters the word at ``start`` has: a key, a text in quotes, or a plain value."""
     rest = line[start:]
     for form in (r"(\"[^\"]*\"|'[^']*')", r"[^\s:#\[\]{},\"'][^:#\[\]{},]*(?=:(\s|$))"):
         if found := re.match(form, rest):

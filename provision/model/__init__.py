@@ -1,4 +1,4 @@
-"""Municipalities, schools, hosts and services: what the files say, checked and with the defaults filled in."""
+"""Municipalities, schools, hosts and services: what the files say, checked, with defaults filled in."""
 
 from provision.model.catalog import ServiceEntry, load_catalog
 from provision.model.workspace import (

@@ -14,9 +14,6 @@ from provision.errors import Problem
 from provision.model import rules
 from provision.model.document import Document, read_document
 from provision.model.service import (
-    AptSource,
-    ArchiveSource,
-    NpmSource,
     ReleaseOffer,
     ServiceDefinition,
 )
@@ -114,7 +111,7 @@ def load_catalog(directories: Sequence[Path]) -> tuple[dict[str, ServiceEntry], 
         directories: role directories; one that does not exist is passed over.
 
     Returns:
-        The services by id, and what is wrong with their files. A service with a problem is not in the catalog.
+        The services by id, and what is wrong with their files. One with a problem is not in the catalog.
     """
     catalog: dict[str, ServiceEntry] = {}
     problems: list[Problem] = []
@@ -284,23 +281,4 @@ def _check_definition(entry: ServiceEntry, document: Document) -> list[Problem]:
                         code="unknown-system",
                     )
                 )
-        for place, source in enumerate(release.sources):
-            found += [
-                document.problem(
-                    (*loc, "sources", place), f"The role has no files/{name}.", code="missing-file"
-                )
-                for name in _files_of(source)
-                if not (role_dir / "files" / name).exists()
-            ]
     return found
-
-
-def _files_of(source: AptSource | ArchiveSource | NpmSource) -> list[str]:
-    """Files that a source names and that lie in the role's ``files/``."""
-    match source:
-        case AptSource():
-            return [repository.key for repository in source.repositories]
-        case NpmSource():
-            return [source.lock]
-        case _:
-            return []

@@ -15,14 +15,12 @@ class Finding:
 
     Args:
         file: ``certificate`` or ``key``.
-        fatal: False for what will only go wrong soon.
     """
 
     file: str
     message: str
     remedy: str
     code: str
-    fatal: bool = True
 
 
 def check_pair(certificate: Path, key: Path, hostname: str, now: datetime | None = None) -> list[Finding]:
@@ -74,8 +72,8 @@ def check_pair(certificate: Path, key: Path, hostname: str, now: datetime | None
 def _leaf(file: Path, content: bytes, hostname: str, now: datetime) -> tuple[Any, list[Finding]]:
     from cryptography import x509
 
-    def finding(message: str, remedy: str, code: str, *, fatal: bool = True) -> Finding:
-        return Finding("certificate", f"certificate: {message}", remedy, code, fatal)
+    def finding(message: str, remedy: str, code: str) -> Finding:
+        return Finding("certificate", f"certificate: {message}", remedy, code)
 
     try:
         leaf = x509.load_pem_x509_certificates(content)[0]
@@ -101,7 +99,6 @@ def _leaf(file: Path, content: bytes, hostname: str, now: datetime) -> tuple[Any
                 f"{file} runs out on {ends:%Y-%m-%d}.",
                 "Ask for a new certificate now.",
                 "certificate-expires-soon",
-                fatal=False,
             )
         )
     if leaf.not_valid_before_utc > now:
@@ -160,7 +157,6 @@ def _private_key(file: Path, content: bytes) -> tuple[Any, list[Finding]]:
                 f"key: other users of this computer can read {file}.",
                 f"chmod 600 {file}",
                 "open-key",
-                fatal=False,
             )
         ]
     return key, []

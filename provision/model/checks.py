@@ -1,7 +1,7 @@
 """Checks between the parts of a workspace: hosts and services, schools and schools, files and the disk.
 
-They work on drafts, so that one mistake does not hide the others: a file with a wrong value is taken without that
-value, and only what is left is compared.
+They work on drafts, so that one mistake does not hide the others: a file with a wrong value is taken without
+that value, and only what is left is compared.
 """
 
 import copy
@@ -18,16 +18,17 @@ from provision.errors import Problem
 from provision.model import rules
 from provision.model.catalog import ServiceEntry
 from provision.model.certificates import check_pair
-from provision.model.document import Document, Loc, read_document
+from provision.model.document import Document, Loc, parse_document, read_document
 from provision.model.municipality import SLUG_PATTERN, AcmeTls, InternalTls, Municipality, ProvidedTls
 from provision.model.school import Host, School, ServiceUse
-from provision.model.service import ReleaseOffer
 from provision.model.settings import check_settings
 from provision.model.wording import FORMS, Vocabulary, listed, problems_of
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Catalog = Mapping[str, ServiceEntry]
 
+#: Problems that do not stop anything, by their code.
+NOTES = frozenset({"end-of-life", "certificate-expires-soon", "open-key"})
 #: Names that would collide with our own: ``secrets/municipality.yml`` holds what belongs to no school.
 RESERVED_IDS = ("municipality",)
 #: Accounts that a server has already, or that our roles make.
@@ -47,15 +48,16 @@ RESERVED_LOGINS = (
 #: Ends of names for which no public authority gives a certificate (RFC 2606, RFC 6761, RFC 6762, RFC 8375).
 _NOT_PUBLIC = (".test", ".local", ".localhost", ".invalid", ".internal", ".lan", ".home.arpa", ".intranet")
 
-# Stand in for what a broken file lacks, so that the rest of it can be compared. Never leave this module's drafts:
-# a draft with a problem is never resolved.
+# Stand in for what a broken file lacks, so that the rest of it can be compared. They never leave the drafts:
+# one with a problem is never resolved.
+_MISSING = "missing.invalid"
 _FALLBACK_CONTACT = {"name": "-", "email": "nobody@example.org"}
 _FALLBACKS: Mapping[str, Mapping[str, Any]] = {
     "School": {
         "schema": 1,
         "name": "-",
-        "domain": "missing.invalid",
-        "hosts": {"missing": {"address": "missing.invalid"}},
+        "domain": _MISSING,
+        "hosts": {"missing": {"address": _MISSING}},
     },
     "Municipality": {
         "schema": 1,
@@ -135,7 +137,9 @@ def _leave_out(data: dict[str, Any], loc: Loc, kind: str, fallbacks: Mapping[str
             continue
         parents.append((here, part))
         here = inside
-    if parents:
+    if kind == "missing" and loc[-1] in ("address", "hostname") and isinstance(here, dict):
+        here[str(loc[-1])] = _MISSING
+    elif parents:
         parent, part = parents[-1]
         del parent[part]
 
@@ -145,12 +149,14 @@ def draft_municipality(file: Path, words: Vocabulary) -> Draft[Municipality]:
     return draft(read_document(file), Municipality, words)
 
 
-def draft_schools(directory: Path, words: Vocabulary) -> tuple[list[Draft[School]], list[Problem]]:
-    """Read every file of ``schools/``, and check their names."""
+def draft_schools(
+    directory: Path, words: Vocabulary, proposed: Mapping[Path, bytes]
+) -> tuple[list[Draft[School]], list[Problem]]:
+    """Read every file of ``schools/``, and those proposed for it, and check their names."""
     drafts: list[Draft[School]] = []
     problems: list[Problem] = []
     by_small: dict[str, Path] = {}
-    files = sorted(directory.iterdir()) if directory.is_dir() else []
+    files = {*(directory.iterdir() if directory.is_dir() else ()), *proposed}
     # The rightly named file counts where two differ only by case or ending.
     for file in sorted(
         files, key=lambda file: (file.suffix != ".yml", file.stem != file.stem.lower(), file.name)
@@ -162,7 +168,9 @@ def draft_schools(directory: Path, words: Vocabulary) -> tuple[list[Draft[School
         if found:
             problems.append(found)
         if other is file:
-            drafts.append(draft(read_document(file), School, words))
+            content = proposed.get(file)
+            document = read_document(file) if content is None else parse_document(file, content)
+            drafts.append(draft(document, School, words))
     drafts.sort(key=lambda made: made.id)
     return drafts, problems
 
@@ -189,7 +197,8 @@ def _file_name_problem(file: Path, other: Path | None) -> Problem | None:
         form = FORMS[SLUG_PATTERN]
         better = form.mend(file.stem)[:40].strip("-")
         return problem(
-            f"The file's name is the school's id, and \"{file.stem}\" is not {form.what}. Allowed: {form.allowed}.",
+            f'The file is named after the school\'s id, and "{file.stem}" is not {form.what}. '
+            f"Allowed: {form.allowed}.",
             f'Rename it to "{better or form.example}.yml".',
             "bad-id",
         )
@@ -213,21 +222,20 @@ def check_all(
         drafts: the school files.
         catalog: the services.
     """
-    problems = list(municipality.problems)
-    notes: list[Problem] = []
-    for made in drafts:
-        problems += made.problems
+    found = list(municipality.problems)
     city = municipality.model
     if city is not None:
-        problems += _check_municipality(path, municipality, city, catalog)
+        found += _check_municipality(path, municipality, city, catalog)
     for made in drafts:
-        if made.model is None:
-            continue
-        found, noted = _check_school(path, made, made.model, municipality, catalog)
-        problems += found
-        notes += noted
-    problems += _check_duplicates(drafts, city)
-    return problems, notes
+        found += made.problems
+        if made.model is not None:
+            found += _check_hosts(path, made, made.model, catalog)
+            found += _check_services(made, made.model, city, catalog)
+            if city is not None:
+                found += _check_tls(path, made, made.model, municipality, city)
+    found += _check_duplicates(drafts, city)
+    problems = [problem for problem in found if problem.code not in NOTES]
+    return problems, [problem for problem in found if problem.code in NOTES]
 
 
 def system_of(host: Host, municipality: Municipality) -> str:
@@ -251,7 +259,8 @@ def _check_municipality(
         if operator.login in logins:
             yield document.problem(
                 loc,
-                f'login: "{operator.login}" is here a second time; the first is on line {logins[operator.login]}.',
+                f'login: "{operator.login}" is here a second time; '
+                f"the first is on line {logins[operator.login]}.",
                 "One entry a person; it may have several ssh_keys.",
                 code="duplicate-login",
             )
@@ -259,7 +268,7 @@ def _check_municipality(
         if operator.login in RESERVED_LOGINS or operator.login in catalog:
             yield document.problem(
                 loc,
-                f'login: "{operator.login}" is an account of the system. Operators have accounts of their own.',
+                f'login: "{operator.login}" is an account of the system. An operator has one of their own.',
                 "Take the person's own short name.",
                 code="reserved-login",
             )
@@ -288,61 +297,50 @@ def _check_key_file(path: Path, file: Path, document: Document, loc: Loc) -> Ite
     yield from _check_exists(path, file, document, loc)
 
 
-def _check_school(
-    path: Path, made: Draft[School], school: School, municipality: Draft[Municipality], catalog: Catalog
-) -> tuple[list[Problem], list[Problem]]:
-    """What is wrong with one school, and the notes on it."""
-    city, document = municipality.model, made.document
-    problems: list[Problem] = []
-    notes: list[Problem] = []
-    known_systems = {system for entry in catalog.values() for system in entry.definition.systems}
+def _check_hosts(path: Path, made: Draft[School], school: School, catalog: Catalog) -> Iterator[Problem]:
+    known = sorted({system for entry in catalog.values() for system in entry.definition.systems})
     for name, host in school.hosts.items():
-        if not made.has("hosts", name):
-            continue
         if host.ssh_key is not None:
-            problems += _check_key_file(path, host.ssh_key, document, ("hosts", name, "ssh_key"))
-        if host.system and known_systems and host.system not in known_systems:
-            known = sorted(known_systems)
-            problems.append(
-                document.problem(
-                    ("hosts", name, "system"),
-                    f"system: no service runs on {host.system}. Allowed: {listed(known)}.",
-                    rules.did_you_mean(host.system, known),
-                    code="unknown-system",
-                )
+            yield from _check_key_file(path, host.ssh_key, made.document, ("hosts", name, "ssh_key"))
+        if host.system and known and host.system not in known:
+            yield made.document.problem(
+                ("hosts", name, "system"),
+                f"system: no service runs on {host.system}. Allowed: {listed(known)}.",
+                rules.did_you_mean(host.system, known),
+                code="unknown-system",
             )
+
+
+def _check_services(
+    made: Draft[School], school: School, city: Municipality | None, catalog: Catalog
+) -> Iterator[Problem]:
     placed: dict[str, list[str]] = {}
     for name, use in school.services.items():
-        loc = ("services", name)
         entry = catalog.get(name)
+        host, problem = _host_of(made, school, name, use)
         if entry is None:
-            problems.append(_unknown_service(made, name, catalog))
+            yield _unknown_service(made, name, catalog)
+            # Which host an unknown service should run on is a question too many.
+            problem = problem if problem and problem.code != "missing-host" else None
         else:
-            problems += check_settings(entry, use.settings, document, (*loc, "settings"))
-        host_name, found = _host_of(made, school, name, use)
-        problems += found
-        if host_name is None or entry is None:
+            yield from check_settings(entry, use.settings, made.document, ("services", name, "settings"))
+        if problem:
+            yield problem
+        if host is None or entry is None:
             continue
-        placed.setdefault(host_name, []).append(name)
-        if city is None or (made.has("hosts", host_name, "system") and not school.hosts[host_name].system):
-            continue
-        found, noted = _check_release(made, name, use, entry, host_name, school, city)
-        problems += found
-        notes += noted
-    for host_name, names in placed.items():
-        problems += _check_sharing(document, host_name, names, catalog)
-    if city is not None:
-        found, noted = _check_tls(path, made, school, municipality, city)
-        problems += found
-        notes += noted
-    return problems, notes
+        placed.setdefault(host, []).append(name)
+        unclear = made.has("hosts", host, "system") and not school.hosts[host].system
+        if city is not None and not unclear:
+            yield from _check_release(made.document, school, city, entry, host)
+    for host, names in placed.items():
+        yield from _check_sharing(made.document, host, names, catalog)
 
 
 def _unknown_service(made: Draft[School], name: str, catalog: Catalog) -> Problem:
     known = sorted(catalog)
     return made.document.problem(
         ("services", name),
-        f'There is no service "{name}". Allowed: {listed(known) if known else "none; no role describes one"}.',
+        f'There is no service "{name}". Allowed: {listed(known) or "none"}.',
         rules.did_you_mean(name, known),
         code="unknown-service",
         key=True,
@@ -351,138 +349,107 @@ def _unknown_service(made: Draft[School], name: str, catalog: Catalog) -> Proble
 
 def _host_of(
     made: Draft[School], school: School, name: str, use: ServiceUse
-) -> tuple[str | None, list[Problem]]:
-    """The host that a service runs on; None when that is not clear, with the problem unless it is told elsewhere."""
+) -> tuple[str | None, Problem | None]:
+    """The host that a service runs on; None when that is not clear, with the problem unless it is known."""
     loc = ("services", name)
     written = made.document.data.get("hosts") if isinstance(made.document.data, dict) else None
-    if not isinstance(written, dict) or not written:
-        return None, []
-    if use.host is None:
-        if made.has(*loc, "host"):
-            return None, []
-        if len(written) == 1:
-            only = next(iter(written))
-            return (only if only in school.hosts else None), []
-        return None, [
-            made.document.problem(
-                loc,
-                f'service "{name}" does not say on which host it runs, and the school has {len(written)}.',
-                f'Add "host:"; allowed: {listed(written)}.',
-                code="missing-host",
-                key=True,
-            )
-        ]
-    if use.host not in written:
-        return None, [
-            made.document.problem(
-                (*loc, "host"),
-                f'host: this school has no host "{use.host}". Allowed: {listed(written)}.',
-                rules.did_you_mean(use.host, written),
-                code="unknown-host",
-            )
-        ]
-    return (use.host if use.host in school.hosts else None), []
+    chosen = use.host
+    if not isinstance(written, dict) or not written or (chosen is None and made.has(*loc, "host")):
+        return None, None
+    if chosen is None and len(written) > 1:
+        return None, made.document.problem(
+            loc,
+            f'service "{name}" does not say on which host it runs, and the school has {len(written)}.',
+            f'Add "host:"; allowed: {listed(written)}.',
+            code="missing-host",
+            key=True,
+        )
+    if chosen is None:
+        chosen = next(iter(written))
+    elif chosen not in written:
+        return None, made.document.problem(
+            (*loc, "host"),
+            f'host: this school has no host "{chosen}". Allowed: {listed(written)}.',
+            rules.did_you_mean(chosen, written),
+            code="unknown-host",
+        )
+    return (chosen if chosen in school.hosts else None), None
 
 
 def _check_release(
-    made: Draft[School],
-    name: str,
-    use: ServiceUse,
-    entry: ServiceEntry,
-    host_name: str,
-    school: School,
-    city: Municipality,
-) -> tuple[list[Problem], list[Problem]]:
+    document: Document, school: School, city: Municipality, entry: ServiceEntry, host: str
+) -> Iterator[Problem]:
     """Whether the host's system and the version fit the service."""
-    document, loc = made.document, ("services", name)
-    system = system_of(school.hosts[host_name], city)
+    name = entry.definition.id
+    use, loc = school.services[name], ("services", name)
+    system = system_of(school.hosts[host], city)
     if system not in entry.definition.systems:
         fitting = [
-            other
-            for other, host in school.hosts.items()
-            if made.has("hosts", other) and system_of(host, city) in entry.definition.systems
+            f"host {other}"
+            for other, its in school.hosts.items()
+            if its.address != _MISSING and system_of(its, city) in entry.definition.systems
         ]
-        here = (*loc, "host") if use.host else loc
-        remedy = (
-            f"Put it on {listed([f'host {other}' for other in fitting])}."
-            if fitting
-            else f"Add a host with {listed(entry.definition.systems)} for it."
+        wanted = listed(entry.definition.systems)
+        yield document.problem(
+            (*loc, "host") if use.host else loc,
+            f'{name} runs on {wanted}, but host "{host}" has {system}.',
+            f"Put it on {listed(fitting)}." if fitting else f"Add a host with {wanted} for it.",
+            code="unsupported-system",
+            key=not use.host,
         )
-        return [
-            document.problem(
-                here,
-                f'{name} runs on {listed(entry.definition.systems)}, but host "{host_name}" has {system}.',
-                remedy,
-                code="unsupported-system",
-                key=not use.host,
-            )
-        ], []
+        return
     working = [release.version for release in entry.releases_for(system, lab=city.lab)]
-    if use.version is None:
-        if working:
-            return [], _end_of_life(document, loc, name, entry, working[0] if not city.lab else None)
-        return [
-            document.problem(
-                loc,
-                f"No release of {name} that is fit for a school runs on {system}.",
-                "Only a workspace with `lab: true` may use the others."
-                if entry.releases_for(system, lab=True)
-                else "Choose another host.",
-                code="no-release",
-                key=True,
-            )
-        ], []
-    if use.version in working:
-        return [], _end_of_life(document, (*loc, "version"), name, entry, use.version)
-    release = entry.release(use.version)
-    allowed = f"On {system} work: {listed(working, 'and')}." if working else f"None works on {system}."
-    return [
-        document.problem(
-            (*loc, "version"),
-            *_version_problem(name, use.version, release, system, allowed, working),
-            code="bad-version",
+    if use.version is None and not working:
+        yield document.problem(
+            loc,
+            f"No release of {name} that is fit for a school runs on {system}.",
+            "Only a workspace with `lab: true` may use the others."
+            if entry.releases_for(system, lab=True)
+            else "Choose another host.",
+            code="no-release",
+            key=True,
         )
-    ], []
+    elif use.version is None or use.version in working:
+        # Which one a lab gets is not known before its sources are asked.
+        version = use.version or (None if city.lab else working[0])
+        yield from _end_of_life(document, (*loc, "version") if use.version else loc, entry, version)
+    else:
+        allowed = f"On {system} work: {listed(working, 'and')}." if working else f"None works on {system}."
+        message, remedy = _version_problem(entry, use.version, system, working)
+        yield document.problem((*loc, "version"), f"version: {message} {allowed}", remedy, code="bad-version")
 
 
 def _version_problem(
-    name: str, version: str, release: ReleaseOffer | None, system: str, allowed: str, working: Sequence[str]
+    entry: ServiceEntry, version: str, system: str, working: Sequence[str]
 ) -> tuple[str, str]:
+    """Why a version is not among those that work, and what to do."""
+    name, release = entry.definition.id, entry.release(version)
+    newest = "Leave the version out to get the newest." if working else ""
     if release is None:
-        guess = rules.did_you_mean(version, working)
-        return (
-            f"version: {name} {version} is not a release that the tool can install. {allowed}",
-            guess or "Leave the version out to get the newest.",
-        )
+        message = f"{name} {version} is not a release that the tool can install."
+        return message, rules.did_you_mean(version, working) or newest
     if release.lab_only:
         why = f" {release.note.en}" if release.note else ""
-        return (
-            f"version: {name} {version} is for disposable lab servers only, not for a school.{why} {allowed}",
-            "Leave the version out to get the newest." if working else "",
-        )
-    return f"version: {name} {version} does not run on {system}. {allowed}", ""
+        return f"{name} {version} is for disposable lab servers only, not for a school.{why}", newest
+    return f"{name} {version} does not run on {system}.", newest
 
 
-def _end_of_life(
-    document: Document, loc: Loc, name: str, entry: ServiceEntry, version: str | None
-) -> list[Problem]:
+def _end_of_life(document: Document, loc: Loc, entry: ServiceEntry, version: str | None) -> Iterator[Problem]:
     """A note when upstream has stopped, or will soon stop, mending a release."""
     release = entry.release(version) if version else None
     if release is None or release.end_of_life is None:
-        return []
+        return
     try:
         over = date.fromisoformat(release.end_of_life) <= datetime.now(UTC).date()
     except ValueError:
         over = False
-    tense = "has ended" if over else "ends"
-    return [
-        document.problem(
-            loc,
-            f"{name} {version}: upstream's support {tense} ({release.end_of_life}).",
-            "Plan the upgrade to a newer release." if over else "",
-            code="end-of-life",
-        )
-    ]
+    yield document.problem(
+        loc,
+        f"{entry.definition.id} {version}: upstream's support {'has ended' if over else 'ends'} "
+        f"({release.end_of_life}).",
+        "Plan the upgrade to a newer release." if over else "",
+        code="end-of-life",
+    )
 
 
 def _check_sharing(
@@ -511,38 +478,33 @@ def _check_sharing(
 
 def _check_tls(
     path: Path, made: Draft[School], school: School, municipality: Draft[Municipality], city: Municipality
-) -> tuple[list[Problem], list[Problem]]:
+) -> Iterator[Problem]:
     """Files and names that the way to certificates needs."""
     tls: AcmeTls | ProvidedTls | InternalTls = school.tls or city.tls
-    problems: list[Problem] = []
-    notes: list[Problem] = []
     document = made.document if school.tls else municipality.document
+    names = {name: use.hostname for name, use in school.services.items() if use.hostname != _MISSING}
     if isinstance(tls, AcmeTls):
         if school.tls and tls.ca_file is not None:
-            problems += _check_exists(path, tls.ca_file, document, ("tls", "ca_file"))
+            yield from _check_exists(path, tls.ca_file, document, ("tls", "ca_file"))
+        # A directory of one's own, with its own authority, may know such names; so may a lab.
         public = tls.ca_file is None and not city.lab
-        for name, use in school.services.items():
-            if public and use.hostname.endswith(_NOT_PUBLIC):
-                problems.append(
-                    made.document.problem(
-                        ("services", name, "hostname"),
-                        f'hostname: no public authority gives a certificate for "{use.hostname}".',
-                        "Take a name of the public DNS, or tls: {mode: internal} for a closed network.",
-                        code="name-not-public",
-                    )
+        for name, hostname in names.items():
+            if public and hostname.endswith(_NOT_PUBLIC):
+                yield made.document.problem(
+                    ("services", name, "hostname"),
+                    f'hostname: no public authority gives a certificate for "{hostname}".',
+                    "Take a name of the public DNS, or tls: {mode: internal} for a closed network.",
+                    code="name-not-public",
                 )
     if isinstance(tls, ProvidedTls):
-        for use in school.services.values():
-            pair = [
-                path / Path(template.replace("{hostname}", use.hostname)).expanduser()
+        for hostname in names.values():
+            certificate, key = (
+                path / Path(template.replace("{hostname}", hostname)).expanduser()
                 for template in (tls.certificate, tls.key)
-            ]
-            for finding in check_pair(pair[0], pair[1], use.hostname):
-                problem = document.problem(
-                    ("tls", finding.file), finding.message, finding.remedy, code=finding.code
-                )
-                (problems if finding.fatal else notes).append(problem)
-    return problems, notes
+            )
+            for finding in check_pair(certificate, key, hostname):
+                loc = ("tls", finding.file)
+                yield document.problem(loc, finding.message, finding.remedy, code=finding.code)
 
 
 def _check_duplicates(drafts: Sequence[Draft[School]], city: Municipality | None) -> Iterator[Problem]:
@@ -553,15 +515,17 @@ def _check_duplicates(drafts: Sequence[Draft[School]], city: Municipality | None
         if made.model is None:
             continue
         owned: list[tuple[tuple[Any, ...], Loc, str, str]] = []
-        if made.has("domain"):
-            domain = made.model.domain
+        domain = made.model.domain
+        if domain != _MISSING:
             owned.append((("domain", domain), ("domain",), f'domain: "{domain}"', f'the school "{made.id}"'))
         for name, use in made.model.services.items():
+            if use.hostname == _MISSING:
+                continue
             loc: Loc = ("services", name, "hostname")
             owner = f'the service "{name}"'
             owned.append((("hostname", use.hostname), loc, f'hostname: "{use.hostname}"', owner))
         for name, host in made.model.hosts.items():
-            if not made.has("hosts", name) or (made.has("hosts", name, "port") and host.port is None):
+            if host.address == _MISSING or (made.has("hosts", name, "port") and host.port is None):
                 continue
             port = host.port or default_port
             # Behind two jump hosts the same private address is two servers.

@@ -1,8 +1,8 @@
 """Reads a YAML file into plain data and remembers where each value stands.
 
-Only the plain part of YAML is taken: one document of keys, lists and simple values. Aliases, tags, duplicate keys
-and templates are refused, since they make a file that two readers understand in two ways. Scalars are read by the
-rules of YAML 1.1, as Ansible reads them, so that ``no`` and ``3.10`` mean here what they mean there.
+Only the plain part of YAML is taken: one document of keys, lists and simple values. Aliases, tags, duplicate
+keys and templates are refused, since they make a file that two readers understand in two ways. Scalars are
+read by the rules of YAML 1.1, as Ansible reads them: ``no`` and ``3.10`` mean the same in both.
 """
 
 import re
@@ -59,8 +59,8 @@ class Place:
 class Document:
     """A file that was read: its data, the place of each value, and what is wrong with it as YAML.
 
-    ``data`` is None when the file could not be read at all; ``problems`` then says why. ``broken`` holds the places
-    whose value was refused and is not in ``data``, so that nobody reports them as missing too.
+    ``data`` is None when the file could not be read at all; ``problems`` then says why. ``broken`` holds the
+    places whose value was refused and is not in ``data``, so that nobody reports them as missing too.
     """
 
     path: Path
@@ -72,7 +72,7 @@ class Document:
     def nearest(self, loc: Loc) -> tuple[Loc, Place]:
         """The deepest value on the way to ``loc`` that stands in the file, with its place.
 
-        Steps that are not in the file are left out: pydantic puts the name of a union's member between the keys.
+        Steps that are not in the file are left out: pydantic puts the name of a union's member between keys.
         """
         found: Loc = ()
         for part in loc:
@@ -113,7 +113,7 @@ def read_document(path: Path, *, plain: bool = True) -> Document:
 
     Args:
         path: the file.
-        plain: refuse templates (``{{``) and private keys in its texts: it is a file that people write and share.
+        plain: refuse templates (``{{``) and private keys in its texts, as people write and share it.
 
     Returns:
         The document; ``problems`` holds what is wrong. Nothing is raised for the content of a file.
@@ -290,12 +290,10 @@ class _Reader:
             self._pairs(loc, depth)
 
     def _items(self, loc: Loc, depth: int) -> None:
-        index = 0
-        for event in self.events:
+        for index, event in enumerate(self.events):
             if isinstance(event, yaml.SequenceEndEvent):
                 return
             self._node(event, (*loc, index), None, depth + 1)
-            index += 1
 
     def _pairs(self, loc: Loc, depth: int) -> None:
         lines: dict[str, int] = {}
@@ -430,7 +428,8 @@ def _plain(text: str) -> Any:
         return text
 
 
-# What the parser says (libyaml, parser.c and scanner.c) -> what is wrong, what to do. First match counts.
+# What the parser says (libyaml, parser.c and scanner.c) -> what is wrong, what to do. The first match counts,
+# and the last one always matches.
 _SYNTAX: tuple[tuple[str, str, str], ...] = (
     (
         "quoted scalar",
@@ -478,6 +477,7 @@ _SYNTAX: tuple[tuple[str, str, str], ...] = (
         "Put the text in quotes.",
     ),
     ("block scalar", "The sign after the key is not understood.", "Put the text in quotes."),
+    ("", "This cannot be read as YAML.", "Compare the line and the one above with an example."),
 )
 
 
@@ -509,17 +509,10 @@ def _syntax_problem(path: Path, text: str, error: yaml.YAMLError) -> Problem:
                 indent.index("\t") + 1,
                 "tab",
             )
-    for sign, message, remedy in _SYNTAX:
-        if sign in said:
-            opened = sign.startswith(("quoted", "flow"))
-            if opened and context_mark:
-                line, column = context_mark.line + 1, context_mark.column + 1
-            break
-    else:
-        message, remedy = (
-            "This cannot be read as YAML.",
-            "Compare the line and the one above with an example.",
-        )
+    sign, message, remedy = next(entry for entry in _SYNTAX if entry[0] in said)
+    if sign.startswith(("quoted", "flow")) and context_mark:
+        # What was opened and not closed is shown where it begins.
+        line, column = context_mark.line + 1, context_mark.column + 1
     # The parser marks a missing end behind the last line.
     line = max(1, min(line, len(lines)))
     column = max(1, min(column, len(lines[line - 1]) + 1))

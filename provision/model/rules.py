@@ -12,6 +12,7 @@ import locale as stdlib_locale
 import re
 import zoneinfo
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 
 from pydantic_core import PydanticCustomError
@@ -96,7 +97,7 @@ def hostname(value: str) -> str:
     raise refuse(f'"{short(value)}" is not a host name: {problem[0]}.', problem[1], "bad-hostname")
 
 
-def _hostname_problem(value: str) -> tuple[str, str] | None:  # noqa: PLR0911 - one return a rule reads best
+def _hostname_problem(value: str) -> tuple[str, str] | None:  # noqa: PLR0911 - one rule, one return
     """Why a text is no host name, and what was probably meant; None when it is one."""
     example = 'Such as "pad.escola-mar.cat".'
     if _HOSTNAME.match(value):
@@ -151,7 +152,8 @@ def address(value: str) -> str:
     raise refuse(f'"{short(value)}" is not an address. {allowed}', _address_remedy(text), "bad-address")
 
 
-def _address_remedy(text: str) -> str:
+def _address_remedy(text: str) -> str:  # noqa: PLR0911 - one return a mistake
+    """What was probably meant by a text that is no address."""
     if "://" in text:
         name = re.split(r"[/?#]", text.split("://", 1)[1])[0]
         inside = re.sub(r":\d+$", "", name)
@@ -207,10 +209,8 @@ def network(value: str) -> str:
         ipaddress.ip_network(text)
     except ValueError:
         remedy = 'Such as "192.0.2.0/24" or "2001:db8::/32".'
-        try:
+        with suppress(ValueError):
             remedy = f'Did you mean "{ipaddress.ip_network(text, strict=False)}"?'
-        except ValueError:
-            pass
         raise refuse(f'"{short(value)}" is not a network.', remedy, "bad-network") from None
     return text
 

@@ -94,8 +94,9 @@ class AptSource(Strict):
     """Signed apt repositories, read by the school's host itself.
 
     Args:
-        repositories: deb822 fields of each repository; ``key`` is a file in the role's ``files/`` with the
-            pinned public key, ``fingerprint`` what it must have.
+        repositories: deb822 fields of each repository; none for what is in Debian itself. ``key`` is a file
+            in the role's ``files/`` with the pinned public key; with ``key_url`` the host fetches it from
+            there instead. Either way it must have ``fingerprint``.
         packages: what is installed, with the version where the repository keeps old ones.
     """
 
@@ -105,10 +106,11 @@ class AptSource(Strict):
         suite: str
         components: tuple[str, ...] = ("main",)
         key: str
+        key_url: str | None = None
         fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{40}$")]
 
     kind: Literal["apt"]
-    repositories: tuple[Repository, ...]
+    repositories: tuple[Repository, ...] = ()
     packages: tuple[str, ...]
 
 
@@ -132,7 +134,7 @@ class ArchiveSource(Strict):
 
 
 class NpmSource(Strict):
-    """A package of the npm registry, pinned with all it depends on by a lock file in the role's ``files/``."""
+    """A package of the npm registry, pinned with all it depends on by a lock file in ``files/``."""
 
     kind: Literal["npm"]
     package: str
@@ -215,6 +217,10 @@ class ServiceDefinition(Strict):
     format: Literal[1] = Field(alias="schema")
     id: Identifier
     title: Text
+    #: What stands before the school's domain when `school add` proposes a host name; the id when left out.
+    usual_name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")] | None = (
+        None
+    )
     systems: Annotated[tuple[System, ...], Field(min_length=1)]
     dedicated_host: Yes = False
     conflicts: tuple[Identifier, ...] = ()

@@ -1,7 +1,7 @@
 """Checks a school's ``settings`` of a service against the role's ``argument_specs``.
 
-A range is declared in the option's description, by the words "From A to B", "At least A" or "At most B", since
-Ansible's specification of arguments has none of its own.
+A range is declared in the option's description, by the words "From A to B", "At least A" or "At most B": an
+argument specification of Ansible has no other place for it.
 """
 
 import math
@@ -132,33 +132,32 @@ def _check_value(
         for index, item in enumerate(value):
             problems += _check_value(f"{setting}, entry {index + 1}", item, items, document, (*loc, index))
         return problems
+    if wanted == "dict" and isinstance(option.get("options"), dict):
+        return _check_dict(setting, value, option["options"], document, loc)
+    problem = _check_choice(setting, option, document, loc, value)
+    return [problem] if problem else []
+
+
+def _check_choice(
+    setting: str, option: Mapping[str, Any], document: Document, loc: Loc, value: Any
+) -> Problem | None:
+    """Whether a simple value is among the choices and within the range."""
     choices = option.get("choices")
     if isinstance(choices, list) and value not in choices:
         written = document.nearest(loc)[1].text
-        return [
-            document.problem(
-                loc,
-                f'{setting}: "{rules.short(written)}" is not possible. Allowed: {listed(choices)}.',
-                rules.did_you_mean(written, [str(choice) for choice in choices]),
-                code="wrong-choice",
-            )
-        ]
-    if wanted == "dict" and isinstance(option.get("options"), dict):
-        return _check_dict(setting, value, option["options"], document, loc)
+        return document.problem(
+            loc,
+            f'{setting}: "{rules.short(written)}" is not possible. Allowed: {listed(choices)}.',
+            rules.did_you_mean(written, [str(choice) for choice in choices]),
+            code="wrong-choice",
+        )
     least, most = range_of(option)
+    limits = [f"at least {least:g}"] if least is not None else []
+    limits += [f"at most {most:g}"] if most is not None else []
     if (least is not None and value < least) or (most is not None and value > most):
-        limits = [
-            f"at least {least:g}" if least is not None else "",
-            f"at most {most:g}" if most is not None else "",
-        ]
-        return [
-            document.problem(
-                loc,
-                f"{setting}: {value} is not possible. Allowed: {' and '.join(limit for limit in limits if limit)}.",
-                code="out-of-range",
-            )
-        ]
-    return []
+        message = f"{setting}: {value} is not possible. Allowed: {' and '.join(limits)}."
+        return document.problem(loc, message, code="out-of-range")
+    return None
 
 
 def _check_dict(
@@ -168,7 +167,7 @@ def _check_dict(
     found: list[Problem] = []
     for key, item in value.items():
         if key in options:
-            found += _check_value(f"{setting}, {key}", item, options[key], document, (*loc, key))
+            found += _check_value(f"{setting}, {key}", item, options[key] or {}, document, (*loc, key))
         else:
             found.append(
                 document.problem(
@@ -187,22 +186,24 @@ def _check_dict(
     return found
 
 
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "str": str,
+    "path": str,
+    "int": int,
+    "float": (int, float),
+    "bool": bool,
+    "list": list,
+    "dict": dict,
+}
+
+
 def _is_of(value: Any, wanted: str) -> bool:
-    match wanted:
-        case "str" | "path":
-            return isinstance(value, str)
-        case "int":
-            return isinstance(value, int) and not isinstance(value, bool)
-        case "float":
-            return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        case "bool":
-            return isinstance(value, bool)
-        case "list":
-            return isinstance(value, list)
-        case "dict":
-            return isinstance(value, dict)
-        case _:
-            return isinstance(value, str | int | float | list | dict)
+    """Whether a value is of a type of Ansible's; ``raw`` takes everything but nothing and dates."""
+    if isinstance(value, bool) and wanted in ("int", "float"):
+        return False
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    return isinstance(value, _KINDS.get(wanted, (str, int, float, list, dict)))
 
 
 def _wrong_type(setting: str, value: Any, wanted: str, document: Document, loc: Loc) -> Problem:

@@ -1,20 +1,22 @@
 """Turns what pydantic found into problems that a clerk understands.
 
-pydantic knows what is wrong and where in the data; the document knows where that stands in the file; this module
-has the words. Nothing of pydantic's own messages reaches a person.
+pydantic knows what is wrong and where in the data; the document knows where that stands in the file; this
+module has the words. Nothing of pydantic's own messages reaches a person.
 """
 
+import difflib
 import re
-import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Union, get_args, get_origin
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
 
 from provision.errors import Problem
 from provision.model import municipality, rules, school, service
-from provision.model.document import Document, Loc, kind_of
+from provision.model.document import Document, Loc, Place, kind_of
+from provision.model.shapes import annotation_at, choices_at, keys_of, model_at, rules_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +243,14 @@ def problems_of(
     """
     found: list[Problem] = []
     seen: set[Loc] = set()
-    for details in error.errors(include_url=False):
+    every = error.errors(include_url=False)
+    # A key that is misspelt is not missing too.
+    for details in every:
         loc: Loc = tuple(details["loc"])
+        if details["type"] == "extra_forbidden" and (inside := model_at(model, loc[:-1])):
+            seen.add((*document.nearest(loc)[0][:-1], _ours(str(loc[-1]), inside)))
+    for details in every:
+        loc = tuple(details["loc"])
         nearest, _ = document.nearest(loc)
         kind = details["type"]
         target = (*nearest, loc[-1]) if kind == "missing" and loc else nearest
@@ -251,60 +259,98 @@ def problems_of(
             continue
         seen.add(target)
         found.append(
-            describe(kind, loc, details.get("ctx") or {}, details.get("input"), document, model, words)
+            describe(
+                Finding(kind, loc, details.get("ctx") or {}, details.get("input"), document, model, words)
+            )
         )
     return found
 
 
-def describe(
-    kind: str,
-    loc: Loc,
-    context: Mapping[str, Any],
-    value: Any,
-    document: Document,
-    model: type[BaseModel],
-    words: Vocabulary,
-) -> Problem:
-    """One of pydantic's errors in words.
+@dataclass(frozen=True)
+class Finding:
+    """One error of pydantic, with what is needed to put it into words.
 
     Args:
         kind: pydantic's type of the error, such as ``missing``.
         loc: where, as pydantic says it.
         context: what pydantic knows besides.
         value: the value that was refused.
-        document, model, words: as in ``problems_of``.
+        document, model, words: as for ``problems_of``.
     """
-    nearest, place = document.nearest(loc)
-    if kind == "extra_forbidden":
-        return _unknown_key(loc, nearest, document, model)
-    if kind == "missing":
-        return _missing(loc, nearest, document, model)
-    name = _name(nearest)
-    at_key = bool(loc) and loc[-1] == "[key]"
-    if kind == "provision":
-        return document.problem(
-            loc, f"{name}{context['message']}", str(context["remedy"]), code=str(context["code"]), key=at_key
-        )
-    if kind == "string_pattern_mismatch":
-        message, remedy = _wrong_form(str(context.get("pattern", "")), _written(value, place.text), words)
-        return document.problem(loc, f"{name}{message}", remedy, code="wrong-form", key=at_key)
-    if kind in ("literal_error", "enum", "union_tag_invalid"):
-        return _wrong_choice(loc, context, value, document)
-    if kind == "union_tag_not_found":
-        model_choices = _choices_at(model, loc)
-        key = str(context.get("discriminator", "")).strip("'")
-        return document.problem(
-            loc,
-            f'{name}the key "{key}" is missing.',
-            f"Add it; allowed: {listed(model_choices)}." if model_choices else "Add it.",
-            code="missing-key",
-            key=True,
-        )
-    if kind in _NEEDED:
-        message, remedy = wrong_type(_NEEDED[kind], value, place.text, place.quoted)
-        return document.problem(loc, f"{name}{message}", remedy, code="wrong-type")
-    message, remedy, code = _bounds(kind, context, _written(value, place.text))
-    return document.problem(loc, f"{name}{message}", remedy, code=code)
+
+    kind: str
+    loc: Loc
+    context: Mapping[str, Any]
+    value: Any
+    document: Document
+    model: type[BaseModel]
+    words: Vocabulary
+
+    @property
+    def nearest(self) -> Loc:
+        """The deepest part of ``loc`` that stands in the file."""
+        return self.document.nearest(self.loc)[0]
+
+    @property
+    def place(self) -> Place:
+        """Where that is."""
+        return self.document.nearest(self.loc)[1]
+
+    @property
+    def at_key(self) -> bool:
+        """A key is wrong, not its value."""
+        return bool(self.loc) and self.loc[-1] == "[key]"
+
+    @property
+    def written(self) -> str:
+        """The value as it stands in the file."""
+        return _written(self.value, self.place.text)
+
+    def problem(self, message: str, remedy: str, code: str) -> Problem:
+        """The problem, with the name of the value in front."""
+        name = "The key " if self.at_key else _name(self.nearest)
+        return self.document.problem(self.loc, f"{name}{message}", remedy, code=code, key=self.at_key)
+
+
+def describe(finding: Finding) -> Problem:
+    """One of pydantic's errors in words."""
+    if finding.kind in _NEEDED:
+        return _of_wrong_type(finding)
+    return _DESCRIBED.get(finding.kind, _out_of_bounds)(finding)
+
+
+def _own(finding: Finding) -> Problem:
+    """What one of our own rules refused: it brings its words."""
+    context = finding.context
+    return finding.problem(str(context["message"]), str(context["remedy"]), str(context["code"]))
+
+
+def _of_wrong_form(finding: Finding) -> Problem:
+    pattern = str(finding.context.get("pattern", ""))
+    message, remedy = _wrong_form(pattern, finding.written, finding.words)
+    return finding.problem(message, remedy, "wrong-form")
+
+
+def _of_wrong_type(finding: Finding) -> Problem:
+    place = finding.place
+    if finding.kind == "string_type":
+        # Quotes alone would not mend ``locale: no``: the rule says what it says of that text.
+        for rule in rules_of(annotation_at(finding.model, finding.loc, whole=True)):
+            try:
+                rule(place.text)
+            except PydanticCustomError as error:
+                return _own(replace(finding, context=error.context or {}))
+    message, remedy = wrong_type(_NEEDED[finding.kind], finding.value, place.text, place.quoted)
+    return finding.problem(message, remedy, "wrong-type")
+
+
+def _no_choice(finding: Finding) -> Problem:
+    """The key is missing that says which member of a union is meant."""
+    key = str(finding.context.get("discriminator", "")).strip("'")
+    choices = choices_at(finding.model, finding.loc)
+    message = f'{_name(finding.nearest)}the key "{key}" is missing.'
+    remedy = f"Add it; allowed: {listed(choices)}." if choices else "Add it."
+    return finding.document.problem(finding.loc, message, remedy, code="missing-key", key=True)
 
 
 def listed(words: Iterable[object], last: str = "or") -> str:
@@ -347,21 +393,31 @@ def _place_name(loc: Loc, model: type[BaseModel]) -> str:
             return "this file"
 
 
-def _unknown_key(loc: Loc, nearest: Loc, document: Document, model: type[BaseModel]) -> Problem:
+def _ours(key: str, inside: type[BaseModel]) -> str:
+    """Our name for a key that is not known; empty when there is no guess."""
+    allowed = keys_of(inside)
+    other = OTHER_NAMES.get(inside, {}).get(key.lower())
+    guess = other or rules.meant(key, allowed)
+    sure = difflib.SequenceMatcher(None, key.lower(), guess).ratio() > 0.8
+    return "" if _SECRET_WORD.search(key.lower()) and not other and not sure else guess
+
+
+def _unknown_key(finding: Finding) -> Problem:
+    loc, nearest, document, model = finding.loc, finding.nearest, finding.document, finding.model
     key = str(loc[-1])
     inside = model_at(model, loc[:-1])
     allowed = keys_of(inside) if inside else ()
+    ours = _ours(key, inside) if inside else ""
     where = _place_name(nearest[:-1] if nearest and nearest[-1] == key else nearest, model)
-    ours = OTHER_NAMES.get(inside, {}).get(key.lower()) if inside else None
     message = f'The key "{key}" is not known in {where}. Allowed: {listed(allowed)}.'
     code = "unknown-key"
-    if ours:
+    if inside and ours and OTHER_NAMES.get(inside, {}).get(key.lower()):
         remedy = f'It is called "{ours}" here.'
         code = "renamed-key"
-    elif guess := rules.did_you_mean(key, allowed):
-        remedy = guess
+    elif ours:
+        remedy = f'Did you mean "{ours}"?'
     elif _SECRET_WORD.search(key.lower()):
-        remedy = "Secrets do not belong in this file, where everybody can read them: see `provision secrets --help`."
+        remedy = "Secrets do not belong in this file, where everybody can read them: provision secrets --help"
     else:
         remedy = _belongs_elsewhere(key, inside, model)
     return document.problem(loc, message, remedy, code=code, key=True)
@@ -382,7 +438,8 @@ def _belongs_elsewhere(key: str, inside: type[BaseModel] | None, model: type[Bas
     return f"This key belongs {listed(places)}." if places else ""
 
 
-def _missing(loc: Loc, nearest: Loc, document: Document, model: type[BaseModel]) -> Problem:
+def _missing(finding: Finding) -> Problem:
+    loc, nearest, document, model = finding.loc, finding.nearest, finding.document, finding.model
     key = str(loc[-1])
     where = _place_name(nearest, model)
     # The parent's own line; at the top, the file's first one.
@@ -391,11 +448,17 @@ def _missing(loc: Loc, nearest: Loc, document: Document, model: type[BaseModel])
     if inside:
         for name, info in inside.model_fields.items():
             if (info.alias or name) == key and info.description:
-                about = f": {info.description[0].lower()}{info.description[1:].rstrip('.')}"
+                about = f": {_inside(info.description.rstrip('.'))}"
     remedy = f"Add it{about}."
     if key == "schema":
         remedy = 'Begin the file with "schema: 1".'
-    return document.problem(nearest, f'{where} has no "{key}".', remedy, code="missing-key", key=True)
+    message = f'{where[0].upper()}{where[1:]} has no "{key}".'
+    return document.problem(nearest, message, remedy, code="missing-key", key=True)
+
+
+def _inside(sentence: str) -> str:
+    """A sentence as it stands behind a colon: a small letter first, unless it begins with an abbreviation."""
+    return sentence[0].lower() + sentence[1:] if sentence[1:2].islower() or sentence[1:2] == " " else sentence
 
 
 def _wrong_form(pattern: str, text: str, words: Vocabulary) -> tuple[str, str]:
@@ -411,7 +474,8 @@ def _wrong_form(pattern: str, text: str, words: Vocabulary) -> tuple[str, str]:
     return message, f'Such as "{form.example}".' if form.example else ""
 
 
-def _wrong_choice(loc: Loc, context: Mapping[str, Any], value: Any, document: Document) -> Problem:
+def _wrong_choice(finding: Finding) -> Problem:
+    loc, context, value, document = finding.loc, finding.context, finding.value, finding.document
     nearest, place = document.nearest(loc)
     expected = str(context.get("expected") or context.get("expected_tags") or "")
     choices = re.findall(r"'([^']*)'", expected) or re.findall(r"[0-9]+", expected)
@@ -437,18 +501,6 @@ def _wrong_choice(loc: Loc, context: Mapping[str, Any], value: Any, document: Do
         )
     remedy = rules.did_you_mean(text, choices)
     return document.problem(loc, message, remedy, code="wrong-choice")
-
-
-def _choices_at(model: type[BaseModel], loc: Loc) -> list[str]:
-    """The tags of the union at ``loc``, such as acme, provided and internal."""
-    annotation = _annotation_at(model, loc)
-    found: list[str] = []
-    for member in _members(annotation):
-        for info in member.model_fields.values():
-            if get_origin(info.annotation) is not None and info.is_required():
-                found.extend(str(choice) for choice in get_args(info.annotation) if isinstance(choice, str))
-                break
-    return found
 
 
 def wrong_type(needed: str, value: Any, text: str, quoted: bool) -> tuple[str, str]:
@@ -483,103 +535,47 @@ def wrong_type(needed: str, value: Any, text: str, quoted: bool) -> tuple[str, s
     )
 
 
-def _bounds(kind: str, context: Mapping[str, Any], text: str) -> tuple[str, str, str]:
-    """Words for values that are too small, too large, too few or too many, and for what should never come."""
-    match kind:
-        case "greater_than_equal":
-            return f"{text} is too small; at least {context['ge']} is needed.", "", "out-of-range"
-        case "greater_than":
-            return f"{text} is too small; more than {context['gt']} is needed.", "", "out-of-range"
-        case "less_than_equal":
-            return f"{text} is too large; at most {context['le']} is allowed.", "", "out-of-range"
-        case "less_than":
-            return f"{text} is too large; less than {context['lt']} is needed.", "", "out-of-range"
-        case "multiple_of":
-            return f"{text} is not a multiple of {context['multiple_of']}.", "", "out-of-range"
-        case "too_short":
-            least = context.get("min_length", 1)
-            return f"at least {least} {'entry is' if least == 1 else 'entries are'} needed.", "", "too-few"
-        case "too_long":
-            return f"at most {context.get('max_length')} entries are allowed.", "", "too-many"
-        case "string_too_short":
-            return f"at least {context.get('min_length')} characters are needed.", "", "out-of-range"
-        case "string_too_long":
-            return f"at most {context.get('max_length')} characters are allowed.", "", "out-of-range"
-        case _:
-            return (
-                f'"{text}" is not possible here.' if text else "this value is not possible here.",
-                "Compare with the example files, or see `provision school add --help`.",
-                "bad-value",
-            )
+# pydantic's type -> message with {text} and the error's context, code.
+_BOUNDS: Mapping[str, tuple[str, str]] = {
+    "greater_than_equal": ("{text} is too small; at least {ge} is needed.", "out-of-range"),
+    "greater_than": ("{text} is too small; more than {gt} is needed.", "out-of-range"),
+    "less_than_equal": ("{text} is too large; at most {le} is allowed.", "out-of-range"),
+    "less_than": ("{text} is too large; less than {lt} is needed.", "out-of-range"),
+    "multiple_of": ("{text} is not a multiple of {multiple_of}.", "out-of-range"),
+    "string_too_short": ("at least {min_length} characters are needed.", "out-of-range"),
+    "string_too_long": ("at most {max_length} characters are allowed.", "out-of-range"),
+    "too_short": ("there are too few entries; at least {min_length} is needed.", "too-few"),
+    "too_long": ("there are too many entries; at most {max_length} are allowed.", "too-many"),
+}
 
 
-# Walking through the models, to know which keys are allowed where.
+def _out_of_bounds(finding: Finding) -> Problem:
+    """Values that are too small, too large, too few or too many, and what should never come."""
+    text = finding.written
+    form, code = _BOUNDS.get(finding.kind, ("", ""))
+    try:
+        return (
+            finding.problem(form.format(text=text, **finding.context), "", code)
+            if form
+            else _impossible(finding)
+        )
+    except KeyError:
+        return _impossible(finding)
 
 
-def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
-    """The keys of a block as they are written in the file."""
-    return tuple(info.alias or name for name, info in model.model_fields.items())
+def _impossible(finding: Finding) -> Problem:
+    text = finding.written
+    message = f'"{text}" is not possible here.' if text else "this value is not possible here."
+    return finding.problem(message, "Compare with the example files of the tool.", "bad-value")
 
 
-def _members(annotation: Any) -> list[type[BaseModel]]:
-    """The models that a field may hold."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _members(get_args(annotation)[0])
-    if origin in (Union, types.UnionType):
-        return [model for member in get_args(annotation) for model in _members(member)]
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return []
-
-
-def _unwrap(annotation: Any) -> Any:
-    """Without ``Annotated`` and without ``| None``."""
-    while True:
-        origin = get_origin(annotation)
-        if origin is Annotated:
-            annotation = get_args(annotation)[0]
-        elif origin in (Union, types.UnionType):
-            rest = [member for member in get_args(annotation) if member is not type(None)]
-            if len(rest) != 1:
-                return annotation
-            annotation = rest[0]
-        else:
-            return annotation
-
-
-def _annotation_at(model: type[BaseModel], loc: Loc) -> Any:
-    """The annotation of the value at ``loc``, or None where the models know nothing of it."""
-    annotation: Any = model
-    for part in loc:
-        annotation = _unwrap(annotation)
-        origin = get_origin(annotation)
-        if origin is dict:
-            annotation = get_args(annotation)[1]
-        elif origin in (tuple, list):
-            annotation = get_args(annotation)[0]
-        elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            annotation = next(
-                (
-                    info.annotation
-                    for name, info in annotation.model_fields.items()
-                    if (info.alias or name) == part
-                ),
-                None,
-            )
-        else:
-            # A union: pydantic puts the chosen member's tag here.
-            annotation = next((member for member in _members(annotation) if part in _tags(member)), None)
-        if annotation is None:
-            return None
-    return _unwrap(annotation)
-
-
-def _tags(model: type[BaseModel]) -> set[object]:
-    return {choice for info in model.model_fields.values() for choice in get_args(info.annotation)}
-
-
-def model_at(model: type[BaseModel], loc: Loc) -> type[BaseModel] | None:
-    """The model of the block at ``loc``, or None where there is none or several could be meant."""
-    members = _members(_annotation_at(model, loc))
-    return members[0] if len(members) == 1 else None
+_DESCRIBED: Mapping[str, Callable[[Finding], Problem]] = {
+    "extra_forbidden": _unknown_key,
+    "missing": _missing,
+    "provision": _own,
+    "string_pattern_mismatch": _of_wrong_form,
+    "literal_error": _wrong_choice,
+    "enum": _wrong_choice,
+    "union_tag_invalid": _wrong_choice,
+    "union_tag_not_found": _no_choice,
+}

@@ -1,7 +1,7 @@
 """The workspace: a municipality's directory, read whole, checked whole, with every default filled in."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class ResolvedService:
 
     Args:
         host: name of the school's host that it runs on.
-        version: the release; None only in a lab workspace whose school names none: the newest whose source answers.
+        version: the release; None only in a lab whose school names none: the newest whose source answers.
         settings: the role's defaults with the school's settings over them, without the role's prefix.
     """
 
@@ -159,8 +159,8 @@ class Workspace:
 def find_workspace(explicit: Path | None = None) -> Path:
     """The workspace that is meant.
 
-    In this order: ``explicit``, ``$PROVISION_WORKSPACE``, the current directory and those above it, the only one
-    under ``./inventories/``.
+    In this order: ``explicit``, ``$PROVISION_WORKSPACE``, the current directory and those above it, the only
+    one under ``./inventories/``.
 
     Raises:
         UsageError: there is none, or there are several; names those that were found.
@@ -194,12 +194,15 @@ def find_workspace(explicit: Path | None = None) -> Path:
     )
 
 
-def load_workspace(path: Path, roles: Path | Sequence[Path] = paths.ROLES) -> Workspace:
+def load_workspace(
+    path: Path, roles: Path | Sequence[Path] = paths.ROLES, *, proposed: Mapping[Path, bytes] | None = None
+) -> Workspace:
     """Read and check a whole workspace.
 
     Args:
         path: the municipality's directory.
         roles: directories with roles; the workspace's own ``roles/`` comes after them.
+        proposed: school files that are checked as if they were there already, with their content.
 
     Raises:
         ConfigurationError: something is wrong; has every problem of every file, sorted by file and line.
@@ -209,7 +212,7 @@ def load_workspace(path: Path, roles: Path | Sequence[Path] = paths.ROLES) -> Wo
     catalog, problems = load_catalog([*directories, path / "roles"])
     words = vocabulary(catalog)
     municipality = draft_municipality(path / MUNICIPALITY_FILE, words)
-    drafts, found = draft_schools(path / SCHOOLS_DIR, words)
+    drafts, found = draft_schools(path / SCHOOLS_DIR, words, proposed or {})
     problems += found
     found, notes = check_all(path, municipality, drafts, catalog)
     problems += found

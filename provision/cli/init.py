@@ -1,0 +1,134 @@
+"""``provision init``: a new municipality's directory."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from provision.cli.options import JsonOption
+from provision.cli.output import console, emit_json, interactive
+from provision.errors import UsageError
+from provision.model.municipality import SLUG_PATTERN
+from provision.model.scaffold import MunicipalityAnswers, check_id, check_new_workspace, create_workspace
+from provision.model.wording import FORMS
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "init",
+        epilog='Examples: provision init vilanova · provision init vilanova --name "Ajuntament de Vilanova" '
+        "--contact-name TIC --contact-email tic@vilanova.cat --dpo-name DPD --dpo-email dpd@vilanova.cat",
+    )(init)
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory to make.", show_default=False)],
+    *,
+    name: Annotated[str, typer.Option("--name", help="The municipality's name.", show_default=False)] = "",
+    municipality_id: Annotated[
+        str,
+        typer.Option("--id", help="Short name; made from the directory's when left out.", show_default=False),
+    ] = "",
+    contact_name: Annotated[
+        str,
+        typer.Option("--contact-name", help="Office or person that schools write to.", show_default=False),
+    ] = "",
+    contact_email: Annotated[
+        str, typer.Option("--contact-email", help="Their e-mail address.", show_default=False)
+    ] = "",
+    officer_name: Annotated[
+        str, typer.Option("--dpo-name", help="The data protection officer.", show_default=False)
+    ] = "",
+    officer_email: Annotated[
+        str, typer.Option("--dpo-email", help="The officer's e-mail address.", show_default=False)
+    ] = "",
+    tls: Annotated[
+        Literal["acme", "provided", "internal"], typer.Option("--tls", help="Where certificates come from.")
+    ] = "acme",
+    lab: Annotated[bool, typer.Option("--lab", help="It describes disposable servers, for tests.")] = False,
+    json_output: JsonOption = False,
+) -> None:
+    """Make a new workspace: the directory in which a municipality describes its schools.
+
+    Asks for what is missing when there is a terminal. In a directory that is a workspace already, only files
+    that are missing are added.
+    """
+    present = check_new_workspace(directory)
+    answers = None
+    if not present:
+        form = FORMS[SLUG_PATTERN]
+        chosen = municipality_id or form.mend(directory.resolve().name)[:40].strip("-")
+        check_id(chosen, "municipality")
+        asked = {
+            "--name": (name, "Name of the municipality"),
+            "--contact-name": (contact_name, "Office or person that schools write to"),
+            "--contact-email": (contact_email, "Their e-mail address"),
+            "--dpo-name": (officer_name, "Name of the data protection officer"),
+            "--dpo-email": (officer_email, "The officer's e-mail address"),
+        }
+        given = complete(asked)
+        answers = MunicipalityAnswers(
+            id=chosen,
+            name=given["--name"],
+            contact_name=given["--contact-name"],
+            contact_email=given["--contact-email"],
+            officer_name=given["--dpo-name"],
+            officer_email=given["--dpo-email"],
+            tls=tls,
+            lab=lab,
+        )
+    try:
+        written = create_workspace(directory, answers)
+    except OSError as error:
+        raise UsageError(
+            f"{directory} cannot be written: {error.strerror}.", "Choose another directory."
+        ) from error
+    if json_output:
+        emit_json(
+            "provision/init/v1",
+            {"workspace": str(directory.resolve()), "written": [str(file) for file in written]},
+        )
+        return
+    if not written:
+        console.print(f"{directory} is a workspace already, and complete. Nothing was changed.", markup=False)
+        return
+    console.print(f"{'Completed' if present else 'Made'} the workspace {directory}:", markup=False)
+    for file in sorted(written):
+        console.print(f"  {file.relative_to(directory)}", markup=False)
+    if present:
+        return
+    console.print("\nNext:", style="name")
+    console.print(f"  look through {directory / 'municipality.yml'}", markup=False)
+    if not _in_git(directory):
+        console.print(f"  git init {directory}    # a record names the revision of its run", markup=False)
+    console.print(f"  provision school add ID --workspace {directory}", markup=False)
+
+
+def complete(asked: dict[str, tuple[str, str]]) -> dict[str, str]:
+    """Ask for what is missing.
+
+    Args:
+        asked: option -> its value, empty when it was not given, and the question.
+
+    Raises:
+        UsageError: something is missing and there is nobody to ask; names the options.
+    """
+    missing = [option for option, (value, _) in asked.items() if not value.strip()]
+    if missing and not interactive():
+        raise UsageError(
+            f"Missing: {', '.join(missing)}. There is no terminal to ask at.",
+            f"Give {'options' if len(missing) > 1 else 'an option'}, such as {missing[0]} VALUE.",
+        )
+    answers = {}
+    for option, (value, question) in asked.items():
+        answers[option] = value.strip()
+        while not answers[option]:
+            answers[option] = re.sub(r"\s+", " ", typer.prompt(question, err=True)).strip()
+    return answers
+
+
+def _in_git(directory: Path) -> bool:
+    place = directory.resolve()
+    return any((parent / ".git").exists() for parent in (place, *place.parents))
