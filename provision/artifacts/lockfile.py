@@ -131,13 +131,13 @@ class LockFile(BaseModel):
                     "Update provision.",
                 )
             return cls.model_validate({} if document is None else document)
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f", line {mark.line + 1}," if mark is not None else ""
-            raise ArtifactError(f"{path}{line} is no valid YAML.", restore) from error
         except ValidationError as error:
             place = ".".join(str(part) for part in error.errors()[0]["loc"])
             raise ArtifactError(f"{path} is damaged at “{place}”.", restore) from error
+        except (yaml.YAMLError, ValueError) as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f", line {mark.line + 1}," if mark is not None else ""
+            raise ArtifactError(f"{path}{line} is no valid YAML.", restore) from error
 
     @classmethod
     @contextmanager

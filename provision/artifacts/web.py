@@ -18,7 +18,6 @@ from provision.errors import ArtifactError
 
 #: Called with bytes so far and bytes in all (None: the server does not say).
 Progress = Callable[[int, int | None], None]
-_CHUNK: Final = 1 << 17
 
 
 class UnreachableError(ArtifactError):
@@ -100,7 +99,7 @@ def _received(
     size = 0
     began = time.monotonic()
     with temporary.open("xb") as file:
-        for chunk in answer.iter_bytes(_CHUNK):
+        for chunk in answer.iter_bytes():
             size += len(chunk)
             _bounded(name, size, limits)
             passed = time.monotonic() - began
@@ -177,7 +176,7 @@ def starts_with(url: str, timeout: float) -> tuple[str | None, str]:
             if answer.status_code != httpx.codes.OK:
                 return f"{host} answers {answer.status_code} for {shown(url)}", ""
             data = b""
-            for chunk in answer.iter_bytes(4096):
+            for chunk in answer.iter_bytes():
                 data += chunk
                 if len(data) >= 4096:
                     break

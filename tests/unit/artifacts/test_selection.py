@@ -1,0 +1,382 @@
+"""Which release a school gets: what it asks for, what can be had, and what it has already."""
+
+import hashlib
+import json
+import time
+
+import pytest
+
+from provision.artifacts import MismatchError, forget_installed, record_installed
+from provision.errors import ArtifactError
+
+FILE = b"the real thing"
+#: The smallest version 4 key packet: a version, a date, no key material.
+KEY = b"\x98\x05\x04\x6b\x03\xfc\xfe"
+IN_RELEASE = b"-----BEGIN PGP SIGNED MESSAGE-----\n"
+
+
+def apt(web, tmp_key, version="3.0", **more):
+    repository = {
+        "name": "pad",
+        "uri": web.url + "apt",
+        "suite": "stable",
+        "key": tmp_key[0],
+        "fingerprint": tmp_key[1],
+    }
+    return {
+        "version": version,
+        "sources": [{"kind": "apt", "repositories": [repository], "packages": ["pad"]}],
+        **more,
+    }
+
+
+@pytest.fixture
+def key(place):
+    (place.workspace.path / "roles" / "pad" / "files" / "pad.gpg").write_bytes(KEY)
+    return "pad.gpg", hashlib.sha1(b"\x99\x00\x05" + KEY[2:], usedforsecurity=False).hexdigest().upper()
+
+
+def in_mirror(mirror, name="pad-3.tar.gz", data=FILE):
+    (mirror / name).write_bytes(data)
+    return {"name": name, "role": "archive"}
+
+
+def answers(npm, make, integrity=None):
+    return npm(f"echo '\"{integrity or make.integrity}\"'")
+
+
+def test_without_a_version_the_newest_release_that_can_be_had_is_taken(place, make, mirror):
+    file = in_mirror(mirror)
+    absent = {"name": "absent.tar.gz", "role": "archive"}
+    place.offer(make.archive("3.9", file), make.archive("3.10", file), make.archive("3.11", absent))
+    assert place.only(mirror=str(mirror)).version == "3.10"
+
+
+def test_a_release_for_the_lab_is_taken_only_when_nothing_else_can_be_had(place, make, mirror, npm):
+    asked = answers(npm, make)
+    place.offer(make.npm(), make.archive("0.9", {"name": "pad-3.tar.gz", "role": "archive"}))
+    chosen = place.only(mirror=str(mirror))
+    assert (chosen.version, chosen.lab_only, chosen.source.kind) == ("1.0", True, "npm")
+    assert asked.exists()
+    forget_installed(place.workspace, place.school)
+    in_mirror(mirror)
+    assert place.only(mirror=str(mirror)).version == "0.9"
+
+
+def test_a_school_never_gets_a_release_for_the_lab(place, make, npm):
+    answers(npm, make)
+    place.workspace.municipality.lab = False
+    place.offer(make.npm(), version="1.0")
+    chosen, unavailable = place.select()
+    assert chosen == []
+    assert "cannot be installed on debian-12 here" in unavailable[0].reasons[0]
+
+
+def test_the_first_source_that_can_be_had_is_taken(place, make, mirror, web, key):
+    in_mirror(mirror)
+    release = apt(web, key)
+    release["sources"] += make.archive("3.0", {"name": "pad-3.tar.gz", "role": "archive"})["sources"]
+    place.offer(release, version="3.0")
+    assert place.only(mirror=str(mirror)).source.kind == "archive"
+    forget_installed(place.workspace, place.school)
+    web.pages["/apt/dists/stable/InRelease"] = IN_RELEASE
+    place.workspace.state_dir.joinpath("probes.json").unlink(missing_ok=True)
+    assert place.only(mirror=str(mirror)).source.kind == "apt"
+
+
+def test_archives_come_with_verified_files_and_their_checksums(place, make, mirror):
+    files = [in_mirror(mirror), {**in_mirror(mirror, "node.tar.xz", b"node"), "role": "node"}]
+    place.offer(make.archive("3.0", *files), version="3.0")
+    chosen = place.only(mirror=str(mirror))
+    assert chosen.files == {"archive": mirror / "pad-3.tar.gz", "node": mirror / "node.tar.xz"}
+    assert chosen.checksums == {"archive": make.sha256(FILE), "node": make.sha256(b"node")}
+
+
+def test_the_first_download_is_recorded_and_a_later_difference_stops_the_run(place, make, mirror):
+    place.offer(make.archive("3.0", in_mirror(mirror)))
+    place.only(mirror=str(mirror))
+    assert place.lock().files["pad-3.tar.gz"].sha256 == make.sha256(FILE)
+    in_mirror(mirror, data=b"changed")
+    with pytest.raises(MismatchError) as caught:
+        place.select(mirror=str(mirror))
+    assert make.sha256(FILE) in caught.value.message
+    assert make.sha256(b"changed") in caught.value.message
+
+
+def test_what_is_to_be_had_is_recorded_once(place, make, mirror):
+    place.offer(make.archive("3.0", in_mirror(mirror)))
+    place.only(mirror=str(mirror))
+    before = place.workspace.lock_file.read_bytes()
+    place.only(mirror=str(mirror))
+    assert place.workspace.lock_file.read_bytes() == before
+
+
+def test_a_service_that_cannot_be_had_says_why_for_each_source_and_what_to_do(
+    place, make, mirror, web, key, npm
+):
+    npm("exit 1")
+    release = apt(web, key)
+    release["sources"] += make.archive("3.0", {"name": "pad-3.tar.gz", "role": "archive"})["sources"]
+    place.offer(release, make.npm())
+    chosen, (missing,) = place.select(mirror=str(mirror))
+    assert chosen == []
+    assert (missing.service, missing.version) == ("pad", None)
+    assert len(missing.reasons) == 3
+    assert "127.0.0.1 answers 404" in missing.reasons[0]
+    assert f"pad-3.tar.gz is not in {mirror} and {place.cache}" in missing.reasons[1]
+    assert "npm registry cannot be reached" in missing.reasons[2]
+    assert "--mirror DIR" in missing.remedy
+    assert "127.0.0.1" in missing.remedy
+    assert not place.workspace.lock_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "available"),
+    [
+        ({"InRelease": IN_RELEASE}, True),
+        ({"Release": b"Origin: pad\n"}, True),
+        ({"InRelease": b"<html>please log in</html>"}, False),
+        ({}, False),
+    ],
+)
+def test_a_package_repository_answers_with_a_release_file_or_is_not_there(place, web, key, files, available):
+    web.pages |= {f"/apt/dists/stable/{name}": data for name, data in files.items()}
+    place.offer(apt(web, key))
+    chosen, _ = place.select()
+    assert bool(chosen) is available
+
+
+def test_a_download_that_is_a_web_page_is_not_available(place, make, web):
+    def login(handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/html; charset=utf-8")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    web.pages["/pad-3.tar.gz"] = login
+    file = {"name": "pad-3.tar.gz", "role": "archive", "url": web.url + "pad-3.tar.gz"}
+    place.offer(make.archive("3.0", file))
+    chosen, (missing,) = place.select()
+    assert chosen == []
+    assert "web page" in missing.reasons[0]
+
+
+def test_a_server_that_answers_only_to_get_is_asked_so(place, make, web):
+    def picky(handler) -> None:
+        if handler.command == "HEAD":
+            handler.send_response(405)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+            return
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(FILE)))
+        handler.end_headers()
+        handler.wfile.write(FILE)
+
+    web.pages["/pad-3.tar.gz"] = picky
+    url = web.url + "pad-3.tar.gz"
+    place.offer(
+        make.archive(
+            "3.0", {"name": "pad-3.tar.gz", "role": "archive", "url": url, "sha256": make.sha256(FILE)}
+        )
+    )
+    assert place.only().version == "3.0"
+
+
+def test_a_good_answer_holds_for_the_next_process_and_a_bad_one_does_not(place, web, key):
+    place.offer(apt(web, key))
+    assert place.select()[0] == []
+    web.pages["/apt/dists/stable/InRelease"] = IN_RELEASE
+    place.only()
+    asked = len(web.asked)
+    place.only()
+    assert len(web.asked) == asked
+
+
+def test_good_answers_grow_old(place, web, key):
+    web.pages["/apt/dists/stable/InRelease"] = IN_RELEASE
+    place.offer(apt(web, key))
+    place.only()
+    kept = place.workspace.state_dir / "probes.json"
+    kept.write_text(json.dumps({name: when - 3601 for name, when in json.loads(kept.read_text()).items()}))
+    del web.pages["/apt/dists/stable/InRelease"]
+    assert place.select()[0] == []
+
+
+def test_a_damaged_note_of_good_answers_is_not_needed(place, web, key):
+    web.pages["/apt/dists/stable/InRelease"] = IN_RELEASE
+    place.offer(apt(web, key))
+    place.workspace.state_dir.mkdir()
+    (place.workspace.state_dir / "probes.json").write_text("[")
+    assert place.only().version == "3.0"
+
+
+def test_what_was_chosen_stays_while_it_can_be_had(place, make, mirror, npm):
+    answers(npm, make)
+    place.offer(make.npm(), make.archive("3.0", {"name": "pad-3.tar.gz", "role": "archive"}))
+    assert place.only(mirror=str(mirror)).version == "1.0"
+    in_mirror(mirror)
+    assert place.only(mirror=str(mirror)).version == "1.0"
+    npm("exit 1")
+    (place.workspace.state_dir / "probes.json").unlink()
+    assert place.only(mirror=str(mirror)).version == "3.0"
+
+
+def test_what_is_installed_stays_without_asking_anybody(place, make, mirror, npm):
+    answers(npm, make)
+    place.offer(make.npm(), make.archive("3.0", {"name": "pad-3.tar.gz", "role": "archive"}))
+    record_installed(place.workspace, place.school, [place.only(mirror=str(mirror))])
+    asked = npm("exit 1")
+    asked.unlink()
+    (place.workspace.state_dir / "probes.json").unlink()
+    in_mirror(mirror)
+    before = place.workspace.lock_file.read_bytes()
+    assert place.only(mirror=str(mirror)).version == "1.0"
+    assert not asked.exists()
+    assert place.workspace.lock_file.read_bytes() == before
+    forget_installed(place.workspace, place.school)
+    assert place.only(mirror=str(mirror)).version == "3.0"
+
+
+def test_an_installed_archive_that_is_nowhere_any_more_stays_and_says_so(place, make, mirror):
+    place.offer(make.archive("3.0", in_mirror(mirror)), version="3.0")
+    record_installed(place.workspace, place.school, [place.only(mirror=str(mirror))])
+    (mirror / "pad-3.tar.gz").unlink()
+    chosen = place.only(mirror=str(mirror))
+    assert chosen.files == {}
+    assert "cannot be had" in chosen.remark
+
+
+def test_another_version_in_the_school_file_is_followed(place, make, mirror):
+    releases = [
+        make.archive("3.0", in_mirror(mirror)),
+        make.archive("2.0", in_mirror(mirror, "pad-2.tar.gz")),
+    ]
+    place.offer(*releases, version="2.0")
+    record_installed(place.workspace, place.school, [place.only(mirror=str(mirror))])
+    place.offer(*releases, version="3.0")
+    assert place.only(mirror=str(mirror)).version == "3.0"
+
+
+def test_a_release_that_is_not_offered_any_more_is_not_kept(place, make, mirror):
+    place.offer(make.archive("2.0", in_mirror(mirror)))
+    record_installed(place.workspace, place.school, [place.only(mirror=str(mirror))])
+    place.offer(make.archive("3.0", in_mirror(mirror)))
+    assert place.only(mirror=str(mirror)).version == "3.0"
+
+
+def test_the_mirrors_are_the_commands_the_environments_and_the_municipalitys(
+    place, make, tmp_path, monkeypatch
+):
+    places = {}
+    for name in ("command", "environment", "municipality"):
+        places[name] = tmp_path / name
+        places[name].mkdir()
+        in_mirror(places[name])
+    place.offer(make.archive("3.0", {"name": "pad-3.tar.gz", "role": "archive"}))
+    place.workspace.municipality.mirror = "../municipality"
+    assert place.only().files["archive"].parent == places["municipality"]
+    monkeypatch.setenv("PROVISION_MIRROR", str(places["environment"]))
+    assert place.only().files["archive"].parent == places["environment"]
+    assert place.only(mirror=str(places["command"])).files["archive"].parent == places["command"]
+
+
+def test_the_npm_registry_is_asked_for_the_very_content_that_the_role_pins(place, make, npm):
+    asked = answers(npm, make)
+    place.offer(make.npm())
+    assert place.only().remark == ""
+    assert asked.read_text().startswith("view ep_pad@1.0 dist.integrity --json")
+    assert place.lock().packages["ep_pad@1.0"].integrity == make.integrity
+
+
+def test_another_content_in_the_npm_registry_stops_the_run(place, make, npm):
+    other = "sha512-" + "B" * 86 + "=="
+    answers(npm, make, other)
+    place.offer(make.npm())
+    with pytest.raises(MismatchError) as caught:
+        place.select()
+    assert make.integrity in caught.value.message
+    assert other in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("echo npm error code E404 >&2; exit 1", "does not have ep_pad@1.0"),
+        ("exit 0", "does not have ep_pad@1.0"),
+        ("echo npm error code ENOTFOUND >&2; exit 1", "cannot be reached"),
+    ],
+)
+def test_a_registry_without_the_package_is_told_from_one_that_is_away(place, make, npm, body, says):
+    npm(body)
+    place.offer(make.npm())
+    _, (missing,) = place.select()
+    assert says in missing.reasons[0]
+
+
+def test_without_npm_on_this_machine_the_package_is_taken_for_available_and_said_to_be_unchecked(
+    place, make, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    place.offer(make.npm())
+    assert place.only().remark == "not checked: npm is not installed on this machine"
+
+
+@pytest.mark.parametrize(
+    ("lock", "says"),
+    [
+        ("{}", "does not pin ep_pad"),
+        ('{"packages": {"node_modules/ep_pad": {"version": "2.0", "integrity": "x"}}}', "pins ep_pad 2.0"),
+    ],
+)
+def test_a_role_whose_npm_lock_does_not_fit_its_release_is_an_error(place, make, npm, lock, says):
+    answers(npm, make)
+    (place.workspace.path / "roles" / "pad" / "files" / "package-lock.json").write_text(lock)
+    place.offer(make.npm())
+    with pytest.raises(ArtifactError, match=says):
+        place.select()
+
+
+def test_another_signing_key_than_the_recorded_one_stops_the_run(place, web, key):
+    web.pages["/apt/dists/stable/InRelease"] = IN_RELEASE
+    place.offer(apt(web, key))
+    place.only()
+    text = place.workspace.lock_file.read_text()
+    place.workspace.lock_file.write_text(text.replace(key[1], "F" * 40))
+    with pytest.raises(MismatchError, match="F" * 40) as caught:
+        place.select()
+    assert "--accept pad/pad" in caught.value.remedy
+
+
+def test_without_probing_nothing_is_asked_fetched_or_written(place, make, web, key, npm):
+    asked = answers(npm, make)
+    place.offer(apt(web, key), make.npm())
+    assert place.only(probe=False).version == "3.0"
+    assert web.asked == []
+    assert not asked.exists()
+    assert not place.workspace.lock_file.exists()
+    assert not place.workspace.state_dir.exists()
+
+
+def test_servers_that_do_not_answer_are_asked_all_at_once(place, make, web, monkeypatch):
+    waiting = []
+
+    def silent(handler) -> None:
+        waiting.append(handler.path)
+        while len(waiting) < 6:
+            time.sleep(0.01)
+        handler.send_response(200)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    files = []
+    for number in range(6):
+        # Each answers only when all six have been asked.
+        web.pages[f"/{number}.tar"] = silent
+        files.append({"name": f"{number}.tar", "role": f"r{number}", "url": f"{web.url}{number}.tar"})
+    place.offer(make.archive("3.0", *files))
+    chosen, (missing,) = place.select()
+    assert chosen == []
+    assert len(waiting) == 6
+    # They can be had; what fails is fetching a file without protection and without a checksum.
+    assert "is not protected" in missing.reasons[0]
