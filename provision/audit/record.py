@@ -4,6 +4,7 @@ One directory a run under ``runs/<school>/``: ``run.json`` (who, what, outcome) 
 removed by value). Writers know only the small ``RunRecorder`` interface, so that what stands behind it can change.
 """
 
+import contextlib
 import getpass
 import json
 import os
@@ -18,6 +19,7 @@ from typing import Any, Protocol
 
 from provision import __version__
 from provision.errors import ProvisionError, UsageError
+from provision.files import write_atomically
 
 SCHEMA = "provision/run/v1"
 
@@ -88,6 +90,7 @@ class RunIntent:
 
     Args:
         verb: ``apply`` or ``plan``.
+        revision: of the workspace's files; ``code``: of the tool's own, where it runs from a checkout.
         services: id, version, kind of source and whether it is fit for the lab only, of each service.
         hosts: name, address and host-key fingerprint of each host.
         only: services that the run was limited to.
@@ -100,6 +103,7 @@ class RunIntent:
     started: str
     person: Person
     revision: Revision
+    code: Revision
     services: Sequence[Mapping[str, Any]] = ()
     hosts: Sequence[Mapping[str, Any]] = ()
     only: Sequence[str] = ()
@@ -164,6 +168,7 @@ class FileRecorder:
 
     def intend(self, intent: RunIntent) -> None:
         """See ``RunRecorder``."""
+        self._close_broken_off(intent.school)
         directory = self._runs / intent.school / intent.run
         directory.mkdir(parents=True, mode=0o700)
         self._directory = directory
@@ -192,22 +197,22 @@ class FileRecorder:
         """See ``RunRecorder``."""
         return str(self._directory) if self._directory else ""
 
+    def _close_broken_off(self, school: str) -> None:
+        """A run that was killed outright never said how it ended. The caller holds the school's lock: it is over."""
+        for file in (self._runs / school).glob("*/run.json"):
+            with contextlib.suppress(ValueError, OSError):
+                document = json.loads(file.read_text(encoding="utf-8"))
+                if document.get("outcome") == "running":
+                    document |= {"outcome": "broken off", "note": f"it was killed or its machine went down; noticed at {now()}"}
+                    _write(file, document)
+
     def _save(self) -> None:
         assert self._directory is not None  # noqa: S101 - intend comes first
-        file = self._directory / "run.json"
-        temporary = file.with_suffix(".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            _write_all(descriptor, (json.dumps(self._document, ensure_ascii=False, indent=2, default=str) + "\n").encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        temporary.replace(file)
-        folder = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _write(self._directory / "run.json", self._document)
+
+
+def _write(file: Path, document: Mapping[str, Any]) -> None:
+    write_atomically(file, (json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n").encode(), mode=0o600)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

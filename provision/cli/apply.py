@@ -70,7 +70,7 @@ def _apply_one(
             if report is not None:
                 return report, prepared
         with RunDisplay(school, Estimate.of(workspace, school), quiet=quiet) as display:
-            report = current.apply(display, probing=lambda: display.say("  probing the services"))
+            report = current.apply(display, probing=display.probing)
     if not quiet:
         show_apply(report, prepared)
     return report, prepared

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.theme import Theme
@@ -21,10 +21,17 @@ _THEME = Theme(
     }
 )
 
+
+
+def _width(stream: TextIO) -> int | None:
+    """A file or a pipe has no width: tables get room, so that ``grep`` finds whole words."""
+    return None if stream.isatty() or "COLUMNS" in os.environ else 200
+
+
 #: Results, for people. No colour and no control codes unless it is a terminal (NO_COLOR is honoured by rich).
-console = Console(theme=_THEME, highlight=False, soft_wrap=not sys.stdout.isatty())
+console = Console(theme=_THEME, highlight=False, width=_width(sys.stdout))
 #: Progress, questions, warnings and errors.
-errors = Console(theme=_THEME, highlight=False, stderr=True, soft_wrap=not sys.stderr.isatty())
+errors = Console(theme=_THEME, highlight=False, stderr=True, width=_width(sys.stderr))
 
 
 class _Mode:

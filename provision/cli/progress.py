@@ -52,6 +52,11 @@ class RunDisplay:
         self._finish_role()
         self._progress.stop()
 
+    def probing(self) -> None:
+        """Ansible is done, the probes begin."""
+        self._finish_role()
+        self.say("  probing the services")
+
     def say(self, text: str) -> None:
         """A line between the bars."""
         if not self._quiet:

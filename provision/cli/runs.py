@@ -36,7 +36,7 @@ def list_command(
         return
     table = Table(box=None, pad_edge=False, header_style="name")
     for title in ("run", "school", "verb", "outcome", "who", "changed", "took"):
-        table.add_column(title)
+        table.add_column(title, no_wrap=title in {"run", "school", "took"})
     for run in runs:
         outcome = str(run.get("outcome", ""))
         table.add_row(
@@ -79,12 +79,13 @@ def show(
 
 def _show(run: dict[str, Any]) -> None:
     person, revision = run.get("person") or {}, run.get("revision") or {}
-    commit = str(revision.get("commit") or "no git revision")[:12]
+    commit = str(revision.get("commit") or "")[:12] or "no git repository"
     lines = [
         ("run", f"{run['run']} ({run['verb']} of {run['school']})"),
         ("who", f"{person.get('name')} (user {person.get('user')} on {person.get('machine')})"),
         ("when", f"{run.get('started')} to {run.get('ended', '(has not ended)')}"),
         ("from", commit + (", with changes that are not committed" if revision.get("dirty") else "")),
+        ("with", f"provision {run.get('provision')}" + (f" ({run['code']['commit'][:12]}{', changed' if run['code'].get('dirty') else ''})" if (run.get("code") or {}).get("commit") else "")),
         ("outcome", str(run.get("outcome")) + (f": {run['note']}" if run.get("note") else "")),
     ]
     for host in run.get("hosts", []):

@@ -424,6 +424,7 @@ class Operation:
             started=now(),
             person=self.person,
             revision=Revision.of(prepared.workspace.path),
+            code=Revision.of(paths.PACKAGE),
             services=[
                 {
                     "service": selection.service,

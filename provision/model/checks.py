@@ -28,7 +28,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 Catalog = Mapping[str, ServiceEntry]
 
 #: Problems that do not stop anything, by their code.
-NOTES = frozenset({"end-of-life", "certificate-expires-soon", "open-key"})
+NOTES = frozenset({"end-of-life", "certificate-expires-soon", "open-key", "no-key-file"})
 #: Names that would collide with our own: ``secrets/municipality.yml`` holds what belongs to no school.
 RESERVED_IDS = ("municipality",)
 #: Accounts that a server has already, or that our roles make.
@@ -251,7 +251,7 @@ def _check_municipality(
         yield from _check_key_file(path, city.defaults.ssh_key, document, ("defaults", "ssh_key"))
     if isinstance(city.tls, AcmeTls) and city.tls.ca_file is not None:
         yield from _check_exists(path, city.tls.ca_file, document, ("tls", "ca_file"))
-    if city.vault is not None:
+    if city.vault is not None and city.vault.client is not None:
         yield from _check_exists(path, city.vault.client, document, ("vault", "client"))
     logins: dict[str, int] = {}
     for index, operator in enumerate(city.operators):
@@ -285,7 +285,7 @@ def _check_exists(path: Path, file: Path, document: Document, loc: Loc) -> Itera
 
 
 def _check_key_file(path: Path, file: Path, document: Document, loc: Loc) -> Iterator[Problem]:
-    """An ``ssh_key`` must be there and must be the private half."""
+    """An ``ssh_key`` must be the private half. Only who connects needs it: that it is not here is a note."""
     if file.suffix == ".pub":
         yield document.problem(
             loc,
@@ -293,12 +293,17 @@ def _check_key_file(path: Path, file: Path, document: Document, loc: Loc) -> Ite
             f'Did you mean "{file.with_suffix("")}"?',
             code="public-key-file",
         )
-        return
-    yield from _check_exists(path, file, document, loc)
+    elif not (path / file.expanduser()).is_file():
+        yield document.problem(
+            loc,
+            f"ssh_key: there is no file {file} on this computer.",
+            "Who connects from here needs it; paths begin at the workspace.",
+            code="no-key-file",
+        )
 
 
 def _check_hosts(path: Path, made: Draft[School], school: School, catalog: Catalog) -> Iterator[Problem]:
-    known = sorted({system for entry in catalog.values() for system in entry.definition.systems})
+    known = sorted(_systems(catalog))
     for name, host in school.hosts.items():
         if host.ssh_key is not None:
             yield from _check_key_file(path, host.ssh_key, made.document, ("hosts", name, "ssh_key"))
@@ -306,9 +311,22 @@ def _check_hosts(path: Path, made: Draft[School], school: School, catalog: Catal
             yield made.document.problem(
                 ("hosts", name, "system"),
                 f"system: no service runs on {host.system}. Allowed: {listed(known)}.",
-                rules.did_you_mean(host.system, known),
+                # Another version of the same system was not meant.
+                ""
+                if _name_of(host.system) in map(_name_of, known)
+                else rules.did_you_mean(host.system, known),
                 code="unknown-system",
             )
+
+
+def _systems(catalog: Catalog) -> set[str]:
+    """Every operating system that some service runs on."""
+    return {system for entry in catalog.values() for system in entry.definition.systems}
+
+
+def _name_of(system: str) -> str:
+    """A system without its version: ``debian``."""
+    return system.partition("-")[0]
 
 
 def _check_services(
@@ -329,7 +347,9 @@ def _check_services(
         if host is None or entry is None:
             continue
         placed.setdefault(host, []).append(name)
-        unclear = made.has("hosts", host, "system") and not school.hosts[host].system
+        system = school.hosts[host].system
+        # A system that nobody knows, or that was no text, has been told.
+        unclear = made.has("hosts", host, "system") and system not in _systems(catalog)
         if city is not None and not unclear:
             yield from _check_release(made.document, school, city, entry, host)
     for host, names in placed.items():
@@ -504,7 +524,8 @@ def _check_tls(
             )
             for finding in check_pair(certificate, key, hostname):
                 loc = ("tls", finding.file)
-                yield document.problem(loc, finding.message, finding.remedy, code=finding.code)
+                message, remedy = (text.replace(f"{path}/", "") for text in (finding.message, finding.remedy))
+                yield document.problem(loc, message, remedy, code=finding.code)
 
 
 def _check_duplicates(drafts: Sequence[Draft[School]], city: Municipality | None) -> Iterator[Problem]:

@@ -130,9 +130,14 @@ class Vault(Strict):
 
     Args:
         client: a program of Ansible's vault client protocol, relative to the workspace.
+        keys: a directory with one key file a school, for those who have no keyring (a server, the demo); relative
+            to the workspace, and never under version control together with the vault files.
     """
 
-    client: Annotated[Path, Field(description="Program of Ansible's vault client protocol.")]
+    client: Annotated[Path | None, Field(description="Program of Ansible's vault client protocol.")] = None
+    keys: Annotated[
+        Path | None, Field(description="Directory with one key file a school; keep it out of git.")
+    ] = None
 
 
 class Municipality(Strict):

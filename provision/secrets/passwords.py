@@ -1,7 +1,7 @@
 """Where the vault passwords come from, and where a new one goes.
 
 The order is fixed: the municipality's own client program, ``$PROVISION_VAULT_CLIENT``,
-``$PROVISION_VAULT_PASSWORD_FILE``, the system keyring. A password is never an argument.
+``$PROVISION_VAULT_PASSWORD_FILE``, ``vault.keys`` of ``municipality.yml``, the system keyring. A password is never an argument.
 """
 
 import os
@@ -67,12 +67,14 @@ class VaultPasswords:
         workspace: its directory.
         municipality: its id, part of the keyring's service name.
         client: ``vault.client`` of ``municipality.yml``, if given; relative to the workspace.
+        keys: ``vault.keys`` of ``municipality.yml``, a directory, if given; relative to the workspace.
         environment: where the ``PROVISION_*`` variables are read.
     """
 
     workspace: Path
     municipality: str
     client: Path | None = None
+    keys: Path | None = None
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
     @classmethod
@@ -83,6 +85,7 @@ class VaultPasswords:
             workspace.path,
             municipality.id,
             municipality.vault.client if municipality.vault is not None else None,
+            municipality.vault.keys if municipality.vault is not None else None,
         )
 
     @classmethod
@@ -108,7 +111,13 @@ class VaultPasswords:
             )
         vault = document.get("vault")
         client = vault.get("client") if isinstance(vault, dict) else None
-        return cls(path, document["id"], Path(client) if isinstance(client, str) else None)
+        keys = vault.get("keys") if isinstance(vault, dict) else None
+        return cls(
+            path,
+            document["id"],
+            Path(client) if isinstance(client, str) else None,
+            Path(keys) if isinstance(keys, str) else None,
+        )
 
     @property
     def keyring_service(self) -> str:
@@ -240,8 +249,12 @@ class VaultPasswords:
         return password
 
     def _key_place(self) -> Path | None:
-        """The file or directory of ``$PROVISION_VAULT_PASSWORD_FILE``."""
+        """The file or directory of ``$PROVISION_VAULT_PASSWORD_FILE``, else the one of ``vault.keys``."""
         named = self.environment.get(FILE_VARIABLE)
+        if not named and self.keys is not None:
+            place = self.workspace / self.keys.expanduser()
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return place
         if not named:
             return None
         place = self.workspace / Path(named).expanduser()

@@ -16,7 +16,7 @@ PERSON = Person("Ada Administradora", "ada", "portàtil")
 
 def record(runs: Path, run: str, *, verb: str = "apply", outcome: str = "ok", secret: str = "", only: tuple[str, ...] = ()) -> FileRecorder:
     recorder = FileRecorder(runs, Redactor({"api_key": secret} if secret else {}).data)
-    recorder.intend(RunIntent(run, verb, "escola", "2026-11-23T08:00:00Z", PERSON, Revision("abc", False), only=only))
+    recorder.intend(RunIntent(run, verb, "escola", "2026-11-23T08:00:00Z", PERSON, Revision("abc", False), Revision("def", False), only=only))
     recorder.task({"host": "main", "role": "wiki", "name": "Write", "status": "changed", "error": f"key={secret}"})
     recorder.end(RunOutcome(outcome, "2026-11-23T08:01:00Z", 60.0, note=f"the key was {secret}"))
     return recorder
@@ -24,11 +24,19 @@ def record(runs: Path, run: str, *, verb: str = "apply", outcome: str = "ok", se
 
 def test_the_intent_is_on_disk_before_anything_changes(tmp_path: Path) -> None:
     recorder = FileRecorder(tmp_path, lambda value: value)
-    recorder.intend(RunIntent("r1", "apply", "escola", "2026-11-23T08:00:00Z", PERSON, Revision("abc", True)))
+    recorder.intend(RunIntent("r1", "apply", "escola", "2026-11-23T08:00:00Z", PERSON, Revision("abc", True), Revision("def", False)))
     document = json.loads((tmp_path / "escola" / "r1" / "run.json").read_text())
     assert document["outcome"] == "running"
     assert document["person"] == {"name": "Ada Administradora", "user": "ada", "machine": "portàtil"}
     assert document["revision"] == {"commit": "abc", "dirty": True}
+
+
+def test_a_run_that_was_killed_outright_is_closed_by_the_next_one(tmp_path: Path) -> None:
+    FileRecorder(tmp_path, lambda value: value).intend(
+        RunIntent("r1", "apply", "escola", "2026-11-23T08:00:00Z", PERSON, Revision("abc", True), Revision("def", False))
+    )
+    record(tmp_path, "r2")
+    assert {run["run"]: run["outcome"] for run in list_runs(tmp_path)} == {"r1": "broken off", "r2": "ok"}
 
 
 def test_no_secret_value_is_in_any_file_of_the_record(tmp_path: Path) -> None:
