@@ -41,11 +41,12 @@ class RunDisplay:
         self._role_started = self._started
         self._changed = 0
         self._done = 0
+        self._seen: set[str] = {"site"}
 
     def __enter__(self) -> Self:
         self._progress.start()
         if self._estimate and not self._quiet:
-            self.say(f"The last whole run took {_duration(self._estimate.seconds)}.")
+            self.say(f"The last whole run took {duration(self._estimate.seconds)}.")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -92,11 +93,8 @@ class RunDisplay:
             return
         seconds = time.monotonic() - self._role_started
         changed = f"{self._changed} changed" if self._changed else "nothing to change"
-        left = ""
-        if self._estimate:
-            before = self._estimate.seconds
-            remaining = before - (time.monotonic() - self._started)
-            left = f", about {_duration(remaining)} left" if remaining > 1 else ""
+        remaining = self._remaining()
+        left = f", about {duration(remaining)} left" if remaining > 1 else ""
         if self._bar is not None:
             self._progress.remove_task(self._bar)
             self._bar = None
@@ -104,11 +102,18 @@ class RunDisplay:
             self.say(f"  {self._role:<14} {changed} ({seconds:.1f} s{left})")
         self._role = None
 
+    def _remaining(self) -> float:
+        """Seconds left: what the roles to come took last time, at the pace of this run so far."""
+        if self._estimate is None or self._role is None:
+            return 0.0
+        self._seen.add(self._role)
+        expected = sum(seconds for role, seconds in self._estimate.by_role.items() if role in self._seen)
+        to_come = sum(seconds for role, seconds in self._estimate.by_role.items() if role not in self._seen)
+        return to_come * (time.monotonic() - self._started) / expected if expected else 0.0
 
-def _duration(seconds: float) -> str:
+
+def duration(seconds: float) -> str:
     """``75`` as ``1 min 15 s``."""
     whole = max(0, round(seconds))
     return f"{whole // 60} min {whole % 60:02} s" if whole >= 60 else f"{whole} s"
 
-
-duration = _duration

@@ -43,14 +43,18 @@ class SchoolOnLab:
             "COLUMNS": "200",
         }
 
-    def provision(self, *words: str, check: bool = True, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+    def provision(
+        self, *words: str, check: bool = True, timeout: float = 900
+    ) -> subprocess.CompletedProcess[str]:
         """Run ``provision WORDS``; fails the test with all that was said when it ends with another code than 0."""
         done = subprocess.run(
             [sys.executable, "-m", "provision", *words],
             env=self.environment, cwd=self.directory, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout,
             check=False,
         )  # fmt: skip
-        assert not check or done.returncode == 0, f"provision {' '.join(words)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        assert not check or done.returncode == 0, (
+            f"provision {' '.join(words)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        )
         return done
 
     def start(self, *words: str) -> subprocess.Popen[str]:
@@ -103,16 +107,32 @@ def make_school(
     (directory / "municipality.yml").write_text(
         yaml.safe_dump(
             {
-                "schema": 1, "id": "prova", "name": "Municipi de prova", "contact": person, "data_protection_officer": dict(person),
-                "tls": {"mode": "internal"}, "lab": True, "defaults": {"system": machine.system}, **municipality,
+                "schema": 1,
+                "id": "prova",
+                "name": "Municipi de prova",
+                "contact": person,
+                "data_protection_officer": dict(person),
+                "tls": {"mode": "internal"},
+                "lab": True,
+                "defaults": {"system": machine.system},
+                **municipality,
             }
         )  # fmt: skip
     )
     (directory / "schools" / f"{school}.yml").write_text(
         yaml.safe_dump(
             {
-                "schema": 1, "name": "Escola de prova", "domain": "escola-prova.test",
-                "hosts": {"main": {"address": address, "port": machine.port, "ssh_key": ".state/lab_key", **(host or {})}},
+                "schema": 1,
+                "name": "Escola de prova",
+                "domain": "escola-prova.test",
+                "hosts": {
+                    "main": {
+                        "address": address,
+                        "port": machine.port,
+                        "ssh_key": ".state/lab_key",
+                        **(host or {}),
+                    }
+                },
                 "services": services,
             }
         )  # fmt: skip
@@ -120,10 +140,14 @@ def make_school(
     names = [address, *(str(service["hostname"]) for service in services.values())]
     (state / "hosts").write_text(f"{machine.address} {' '.join(names)}\n")
     listed = machine.address if machine.port == 22 else f"[{machine.address}]:{machine.port}"
-    trust_like(load_workspace(directory), known_hosts_name(address, machine.port), machine.known_hosts, listed)
+    trust_like(
+        load_workspace(directory), known_hosts_name(address, machine.port), machine.known_hosts, listed
+    )
     return SchoolOnLab(directory, school, machine)
 
 
 def hello(directory: Path, machine: Machine, **more: Any) -> SchoolOnLab:
     """A school with the test-suite's own small service."""
-    return make_school(directory, machine, {"hello": {"hostname": "hola.escola-prova.test"}}, roles=[HELLO], **more)
+    return make_school(
+        directory, machine, {"hello": {"hostname": "hola.escola-prova.test"}}, roles=[HELLO], **more
+    )

@@ -26,7 +26,13 @@ from tests.labs import lab_machine, ssh
 
 FILES = "find /etc /usr /srv /opt /var/lib /root /home -xdev -type f -printf '%p %s %m %T@\\n' | sort"
 #: What lives while nobody changes anything.
-RESTLESS = ("/var/lib/systemd/timers", "/var/lib/systemd/timesync", "/var/lib/private", "/var/lib/apt/periodic", "/var/lib/chrony")
+RESTLESS = (
+    "/var/lib/systemd/timers",
+    "/var/lib/systemd/timesync",
+    "/var/lib/private",
+    "/var/lib/apt/periodic",
+    "/var/lib/chrony",
+)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +66,9 @@ def run_processes() -> list[str]:
         if process.name.isdigit():
             try:
                 if b"PROVISION_RUN_MARK=" in (process / "environ").read_bytes():
-                    found.append(f"{process.name} {(process / 'cmdline').read_bytes().replace(bytes(1), b' ').decode()}")
+                    found.append(
+                        f"{process.name} {(process / 'cmdline').read_bytes().replace(bytes(1), b' ').decode()}"
+                    )
             except OSError:
                 continue
     return found
@@ -98,7 +106,9 @@ def test_after_apply_plan_shows_nothing_and_a_second_apply_changes_nothing(schoo
     assert files(school.machine) == before
 
 
-def test_plain_ansible_playbook_with_the_dynamic_inventory_does_what_apply_does(school: SchoolOnLab, tmp_path: Path) -> None:
+def test_plain_ansible_playbook_with_the_dynamic_inventory_does_what_apply_does(
+    school: SchoolOnLab, tmp_path: Path
+) -> None:
     binaries = Path(sys.executable).parent
     script = tmp_path / "inventory"
     script.write_text(f'#!/bin/sh\nexec "{binaries}/provision" inventory "$@"\n')
@@ -124,8 +134,12 @@ def test_plain_ansible_playbook_with_the_dynamic_inventory_does_what_apply_does(
     assert ssh(school.machine, "cat /srv/hello/index.html").stdout == "hello from hola.escola-prova.test\n"
 
 
-def test_plan_shows_differences_in_plain_text_and_apply_of_one_service_makes_them(school: SchoolOnLab) -> None:
-    school.edit(services={"hello": {"hostname": "hola.escola-prova.test", "settings": {"greeting": "bon dia"}}})
+def test_plan_shows_differences_in_plain_text_and_apply_of_one_service_makes_them(
+    school: SchoolOnLab,
+) -> None:
+    school.edit(
+        services={"hello": {"hostname": "hola.escola-prova.test", "settings": {"greeting": "bon dia"}}}
+    )
     plan = school.provision("plan", school.id, "--diff", "--service", "hello")
     assert "+bon dia from hola.escola-prova.test" in plan.stdout
     school.provision("apply", school.id, "--yes", "--service", "hello")
@@ -138,16 +152,29 @@ def test_plan_shows_differences_in_plain_text_and_apply_of_one_service_makes_the
 def test_a_second_run_is_refused_with_who_holds_the_school_since_when(school: SchoolOnLab) -> None:
     workspace = load_workspace(school.directory)
     host = workspace.school(school.id).hosts["main"]
-    holder = {"person": "Berta Becària", "machine": "other-laptop", "since": "2026-11-23T08:00:00Z", "verb": "apply", "run": "r-1"}
+    holder = {
+        "person": "Berta Becària",
+        "machine": "other-laptop",
+        "since": "2026-11-23T08:00:00Z",
+        "verb": "apply",
+        "run": "r-1",
+    }
     with Connection(workspace, school.id, host) as connection, HostLock(connection, holder):
         for command in ("apply", "plan"):
-            done = school.provision(command, school.id, *(["--yes"] if command == "apply" else []), check=False)
+            done = school.provision(
+                command, school.id, *(["--yes"] if command == "apply" else []), check=False
+            )
             assert done.returncode == 3
-            assert "held by Berta Becària (on other-laptop) since 2026-11-23T08:00:00Z: apply, run r-1" in done.stderr
+            assert (
+                "held by Berta Becària (on other-laptop) since 2026-11-23T08:00:00Z: apply, run r-1"
+                in done.stderr
+            )
     assert school.provision("plan", school.id, check=False).returncode == 0
 
 
-def test_a_changed_host_key_stops_everything_and_shows_both_fingerprints(school: SchoolOnLab, tmp_path: Path) -> None:
+def test_a_changed_host_key_stops_everything_and_shows_both_fingerprints(
+    school: SchoolOnLab, tmp_path: Path
+) -> None:
     known_hosts = school.directory / "known_hosts"
     genuine = known_hosts.read_text()
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True)
@@ -161,7 +188,9 @@ def test_a_changed_host_key_stops_everything_and_shows_both_fingerprints(school:
     finally:
         learnt = known_hosts.read_text()
         known_hosts.write_text(genuine)
-    fingerprint = subprocess.run(["ssh-keygen", "-lf", tmp_path / "other.pub"], check=True, capture_output=True, text=True).stdout.split()[1]
+    fingerprint = subprocess.run(
+        ["ssh-keygen", "-lf", tmp_path / "other.pub"], check=True, capture_output=True, text=True
+    ).stdout.split()[1]
     now = ssh(school.machine, "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub").stdout.split()[1]
     for text in (done.stderr, trust.stderr):
         assert fingerprint in text
@@ -204,7 +233,16 @@ def test_a_server_that_does_not_answer_is_refused_with_exit_code_3(school: Schoo
 def test_check_shows_one_table_and_changes_nothing(school: SchoolOnLab) -> None:
     before = files(school.machine)
     done = school.provision("check", school.id)
-    for subject in ("artifacts: hello", "secrets: vault", "memory", "disk", "clock", "ports", "names", "package sources"):
+    for subject in (
+        "artifacts: hello",
+        "secrets: vault",
+        "memory",
+        "disk",
+        "clock",
+        "ports",
+        "names",
+        "package sources",
+    ):
         assert subject in done.stdout
     assert "Ready." in done.stdout
     assert files(school.machine) == before
@@ -266,20 +304,27 @@ def test_a_stopped_run_leaves_no_orphan_is_recorded_and_finished_by_the_next(
     assert ssh(school.machine, "test -s /srv/hello/index.html").returncode == 0
 
 
-def test_a_killed_run_frees_the_school_and_is_closed_in_the_record(school: SchoolOnLab, slow_step: str) -> None:
+def test_a_killed_run_frees_the_school_and_is_closed_in_the_record(
+    school: SchoolOnLab, slow_step: str
+) -> None:
     running = school.start("apply", school.id, "--yes")
     assert busy(school, slow_step)
     running.kill()
     running.communicate()
     assert wait_for(lambda: not run_processes(), 60), run_processes()
-    shutil.copy(Path(__file__).parents[1] / "fixtures/sixth_service/hello/tasks/main.yml", school.directory / "roles/hello/tasks/main.yml")
+    shutil.copy(
+        Path(__file__).parents[1] / "fixtures/sixth_service/hello/tasks/main.yml",
+        school.directory / "roles/hello/tasks/main.yml",
+    )
     assert finishes(school)
     outcomes = [run["outcome"] for run in school.json("runs", "list")["runs"]]
     assert "broken off" in outcomes
     assert "running" not in outcomes
 
 
-def test_a_connection_that_is_cut_in_mid_run_fails_the_run_and_the_next_finishes_it(school: SchoolOnLab, slow_step: str) -> None:
+def test_a_connection_that_is_cut_in_mid_run_fails_the_run_and_the_next_finishes_it(
+    school: SchoolOnLab, slow_step: str
+) -> None:
     running = school.start("apply", school.id, "--yes")
     assert busy(school, slow_step)
     # For a while the server hears nothing and says nothing: what a cut line looks like from both ends.
@@ -294,7 +339,10 @@ def test_a_connection_that_is_cut_in_mid_run_fails_the_run_and_the_next_finishes
     assert running.returncode == 1, out + err
     assert school.json("runs", "show", "last")["outcome"] in {"failed", "cancelled"}
     assert run_processes() == []
-    shutil.copy(Path(__file__).parents[1] / "fixtures/sixth_service/hello/tasks/main.yml", school.directory / "roles/hello/tasks/main.yml")
+    shutil.copy(
+        Path(__file__).parents[1] / "fixtures/sixth_service/hello/tasks/main.yml",
+        school.directory / "roles/hello/tasks/main.yml",
+    )
     assert wait_for(lambda: ssh(school.machine, "true", check=False).returncode == 0, 120)
     assert finishes(school)
 
@@ -302,7 +350,13 @@ def test_a_connection_that_is_cut_in_mid_run_fails_the_run_and_the_next_finishes
 def test_a_failed_step_names_step_host_and_upstreams_own_words(school: SchoolOnLab) -> None:
     tasks = school.directory / "roles" / "hello" / "tasks" / "main.yml"
     genuine = tasks.read_text()
-    step = {"name": "Fill the disk", "ansible.builtin.command": {"argv": ["sh", "-c", "echo 'write: No space left on device' >&2; exit 9"]}, "changed_when": True}
+    step = {
+        "name": "Fill the disk",
+        "ansible.builtin.command": {
+            "argv": ["sh", "-c", "echo 'write: No space left on device' >&2; exit 9"]
+        },
+        "changed_when": True,
+    }
     tasks.write_text(yaml.safe_dump([step, *yaml.safe_load(genuine)]))
     try:
         done = school.provision("apply", school.id, "--yes", check=False)
@@ -367,7 +421,9 @@ def test_an_ordinary_user_with_a_sudo_password_from_the_vault_behind_a_jump_host
         assert file.is_dir() or password not in file.read_text()
 
 
-def test_several_schools_are_taken_in_turn_and_one_that_fails_does_not_keep_the_others(school: SchoolOnLab) -> None:
+def test_several_schools_are_taken_in_turn_and_one_that_fails_does_not_keep_the_others(
+    school: SchoolOnLab,
+) -> None:
     broken = school.directory / "schools" / "escola-trencada.yml"
     document = yaml.safe_load((school.directory / "schools" / f"{school.id}.yml").read_text())
     document |= {
