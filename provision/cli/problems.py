@@ -62,7 +62,7 @@ def _block(problem: Problem, lines: Sequence[str], width: int) -> list[Text]:
         if problem.column:
             place += f":{problem.column}"
         block.append(Text(place, style="bold"))
-    if 0 < problem.line <= len(lines):
+    if 0 < problem.line <= len(lines) and lines[problem.line - 1].strip():
         block += _source(lines[problem.line - 1], problem.line, problem.column)
     block += _folded(problem.message, "  ", "  ", width, "bold red" if problem.file is None else "")
     block += _folded(problem.remedy, "  → ", "    ", width, "green") if problem.remedy else []

@@ -139,6 +139,16 @@ def load_catalog(directories: Sequence[Path]) -> tuple[dict[str, ServiceEntry], 
     return catalog, problems
 
 
+def broken_services(directories: Sequence[Path], problems: Sequence[Problem]) -> set[str]:
+    """Names of services that exist, but are not in the catalog since their own files have problems."""
+    return {
+        problem.file.relative_to(directory).parts[0]
+        for directory in directories
+        for problem in problems
+        if problem.file is not None and problem.file.is_relative_to(directory)
+    }
+
+
 def _load_entry(file: Path) -> tuple[ServiceEntry | None, list[Problem]]:
     document = read_document(file, plain=False)
     problems = list(document.problems)
@@ -240,6 +250,8 @@ def _check_definition(entry: ServiceEntry, document: Document) -> list[Problem]:
                 code="bad-id",
             )
         )
+        # Its variables have another prefix, so that nothing else would fit either.
+        return found
     site = definition.needs.site
     if site and not (role_dir / "templates" / site.locations).is_file():
         found.append(

@@ -6,7 +6,7 @@ that value, and only what is left is compared.
 
 import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -212,7 +212,11 @@ def _file_name_problem(file: Path, other: Path | None) -> Problem | None:
 
 
 def check_all(
-    path: Path, municipality: Draft[Municipality], drafts: Sequence[Draft[School]], catalog: Catalog
+    path: Path,
+    municipality: Draft[Municipality],
+    drafts: Sequence[Draft[School]],
+    catalog: Catalog,
+    broken: Set[str],
 ) -> tuple[list[Problem], list[Problem]]:
     """Every problem of the drafts, by themselves and between them, and the notes.
 
@@ -221,6 +225,7 @@ def check_all(
         municipality: ``municipality.yml``.
         drafts: the school files.
         catalog: the services.
+        broken: services that exist, but whose own files have problems.
     """
     found = list(municipality.problems)
     city = municipality.model
@@ -230,7 +235,7 @@ def check_all(
         found += made.problems
         if made.model is not None:
             found += _check_hosts(path, made, made.model, catalog)
-            found += _check_services(made, made.model, city, catalog)
+            found += _check_services(made, made.model, city, catalog, broken)
             if city is not None:
                 found += _check_tls(path, made, made.model, municipality, city)
     found += _check_duplicates(drafts, city)
@@ -253,22 +258,30 @@ def _check_municipality(
         yield from _check_exists(path, city.tls.ca_file, document, ("tls", "ca_file"))
     if city.vault is not None and city.vault.client is not None:
         yield from _check_exists(path, city.vault.client, document, ("vault", "client"))
+    yield from _check_logins(document, catalog)
+
+
+def _check_logins(document: Document, catalog: Catalog) -> Iterator[Problem]:
+    # From the file itself: a draft leaves wrong entries out, which would change the others' numbers.
+    written = document.data.get("operators")
     logins: dict[str, int] = {}
-    for index, operator in enumerate(city.operators):
+    for index, operator in enumerate(written if isinstance(written, list) else ()):
+        login = operator.get("login") if isinstance(operator, dict) else None
+        if not isinstance(login, str):
+            continue
         loc = ("operators", index, "login")
-        if operator.login in logins:
+        if login in logins:
             yield document.problem(
                 loc,
-                f'login: "{operator.login}" is here a second time; '
-                f"the first is on line {logins[operator.login]}.",
+                f'login: "{rules.short(login)}" is here a second time; the first is on line {logins[login]}.',
                 "One entry a person; it may have several ssh_keys.",
                 code="duplicate-login",
             )
-        logins.setdefault(operator.login, document.line_of(loc))
-        if operator.login in RESERVED_LOGINS or operator.login in catalog:
+        logins.setdefault(login, document.line_of(loc))
+        if login in RESERVED_LOGINS or login in catalog:
             yield document.problem(
                 loc,
-                f'login: "{operator.login}" is an account of the system. An operator has one of their own.',
+                f'login: "{login}" is an account of the system. An operator has one of their own.',
                 "Take the person's own short name.",
                 code="reserved-login",
             )
@@ -330,14 +343,15 @@ def _name_of(system: str) -> str:
 
 
 def _check_services(
-    made: Draft[School], school: School, city: Municipality | None, catalog: Catalog
+    made: Draft[School], school: School, city: Municipality | None, catalog: Catalog, broken: Set[str]
 ) -> Iterator[Problem]:
     placed: dict[str, list[str]] = {}
     for name, use in school.services.items():
         entry = catalog.get(name)
         host, problem = _host_of(made, school, name, use)
         if entry is None:
-            yield _unknown_service(made, name, catalog)
+            if name not in broken:
+                yield _unknown_service(made, name, catalog)
             # Which host an unknown service should run on is a question too many.
             problem = problem if problem and problem.code != "missing-host" else None
         else:

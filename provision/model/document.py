@@ -510,7 +510,7 @@ def _syntax_problem(path: Path, text: str, error: yaml.YAMLError) -> Problem:
                 "tab",
             )
     sign, message, remedy = next(entry for entry in _SYNTAX if entry[0] in said)
-    if sign.startswith(("quoted", "flow")) and context_mark:
+    if sign.startswith(("quoted", "flow", "simple")) and context_mark:
         # What was opened and not closed is shown where it begins.
         line, column = context_mark.line + 1, context_mark.column + 1
     # The parser marks a missing end behind the last line.

@@ -130,8 +130,8 @@ class Vault(Strict):
 
     Args:
         client: a program of Ansible's vault client protocol, relative to the workspace.
-        keys: a directory with one key file a school, for those who have no keyring (a server, the demo); relative
-            to the workspace, and never under version control together with the vault files.
+        keys: a directory with one key file a school, for those who have no keyring (a server, the demo);
+            relative to the workspace, and never under version control together with the vault files.
     """
 
     client: Annotated[Path | None, Field(description="Program of Ansible's vault client protocol.")] = None

@@ -43,13 +43,17 @@ def refuse(message: str, remedy: str = "", code: str = "bad-value") -> PydanticC
     return PydanticCustomError("provision", "{message}", {"message": message, "remedy": remedy, "code": code})
 
 
-def meant(word: str, known: Iterable[str]) -> str:
-    """The known word that was most probably meant, or an empty text."""
+def meant(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """The known word that was most probably meant, or an empty text.
+
+    Args:
+        likeness: from 0 to 1, as ``difflib`` measures it: what is less like the word is no guess.
+    """
     words = list(known)
     plain = {_plain(candidate): candidate for candidate in words}
     if _plain(word) in plain:
         return plain[_plain(word)]
-    close = difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word.lower(), words, n=1, cutoff=likeness)
     return close[0] if close else ""
 
 
@@ -229,15 +233,12 @@ def timezone(value: str) -> str:
         if not known:
             # A machine without the data base cannot judge; the server's own will.
             return value
-        remedy = did_you_mean(value, known)
-        if not remedy:
-            remedy = did_you_mean(value, {name.rsplit("/", 1)[-1] for name in known})
-            if remedy:
-                city = meant(value, {name.rsplit("/", 1)[-1] for name in known})
-                remedy = f'Did you mean "{next(name for name in known if name.endswith(city))}"?'
+        # People write the city alone, or one that has no zone of its own.
+        cities = {name.rsplit("/", 1)[-1]: name for name in known}
+        best = meant(value, known, 0.85) or cities.get(meant(value, cities, 0.85))
         raise refuse(
             f'"{short(value)}" is not a time zone. Allowed are the names of the IANA list.',
-            remedy or 'Such as "Europe/Madrid" or "Atlantic/Canary".',
+            f'Did you mean "{best}"?' if best else 'Such as "Europe/Madrid" or "Atlantic/Canary".',
             "bad-timezone",
         ) from None
     return value
@@ -308,24 +309,27 @@ def ssh_public_key(value: str) -> str:
             "weak-ssh-key",
         )
     if kind not in SSH_KEY_TYPES:
+        in_front = any(word in SSH_KEY_TYPES for word in text.split()[1:])
         raise refuse(
-            f'This is not a public SSH key: "{short(kind)}" is not a type of key.',
-            did_you_mean(kind, SSH_KEY_TYPES) or example,
+            f"This is not a public SSH key: '{short(kind)}' is not a type of key.",
+            "Leave out what stands in front of the key's type."
+            if in_front
+            else did_you_mean(kind, SSH_KEY_TYPES) or example,
             "bad-ssh-key",
         )
     try:
-        data = base64.b64decode(blob, validate=True)
-        named, rest = _ssh_string(data)
+        named, *parts = _ssh_strings(base64.b64decode(blob, validate=True))
     except (binascii.Error, ValueError):
-        named, rest = b"", b""
-    if named != kind.encode():
+        named, parts = b"", []
+    if named != kind.encode() or not all(parts) or len(parts) < 1 + (kind == "ssh-rsa"):
         raise refuse(
             "This public SSH key is damaged or cut off.",
             "Copy the whole line of the .pub file again.",
             "bad-ssh-key",
         )
     if kind == "ssh-rsa":
-        bits = _rsa_bits(rest)
+        # RFC 4253, 6.6: the exponent, then the modulus.
+        bits = int.from_bytes(parts[1], "big").bit_length()
         if bits < _MIN_RSA_BITS:
             raise refuse(
                 f"This RSA key has {bits} bits; at least {_MIN_RSA_BITS} are needed.",
@@ -335,24 +339,22 @@ def ssh_public_key(value: str) -> str:
     return text
 
 
-def _ssh_string(data: bytes) -> tuple[bytes, bytes]:
-    """The first length-prefixed string of a blob, and what follows it (RFC 4251, 5)."""
-    if len(data) < 4:
-        raise ValueError
-    end = 4 + int.from_bytes(data[:4], "big")
-    if end > len(data):
-        raise ValueError
-    return data[4:end], data[end:]
+def _ssh_strings(data: bytes) -> list[bytes]:
+    """The length-prefixed strings that make a blob (RFC 4251, 5).
 
-
-def _rsa_bits(rest: bytes) -> int:
-    """Bits of the modulus; 0 when the blob is cut off (RFC 4253, 6.6: e, then n)."""
-    try:
-        _, rest = _ssh_string(rest)
-        modulus, _ = _ssh_string(rest)
-    except ValueError:
-        return 0
-    return int.from_bytes(modulus, "big").bit_length()
+    Raises:
+        ValueError: the blob ends in the middle of one, or is empty.
+    """
+    found = []
+    while data:
+        end = 4 + int.from_bytes(data[:4], "big")
+        if end > len(data):
+            raise ValueError
+        found.append(data[4:end])
+        data = data[end:]
+    if not found:
+        raise ValueError
+    return found
 
 
 def url(value: str) -> str:

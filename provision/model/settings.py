@@ -1,7 +1,7 @@
 """Checks a school's ``settings`` of a service against the role's ``argument_specs``.
 
-A range is declared in the option's description, by the words "From A to B", "At least A" or "At most B": an
-argument specification of Ansible has no other place for it.
+A range is declared in the description of the option, by the words "(A to B)", "from A to B", "at least A" or
+"at most B": an argument specification of Ansible has no other place for it.
 """
 
 import math
@@ -15,9 +15,12 @@ from provision.model.catalog import ServiceEntry
 from provision.model.document import Document, Loc
 from provision.model.wording import listed, wrong_type
 
-_RANGE = re.compile(r"\bfrom (-?\d+(?:\.\d+)?) to (-?\d+(?:\.\d+)?)\b", re.IGNORECASE)
+_RANGE = re.compile(r"(?:\bfrom |\()(-?\d+(?:\.\d+)?) to (-?\d+(?:\.\d+)?)\b", re.IGNORECASE)
 _LEAST = re.compile(r"\bat least (-?\d+(?:\.\d+)?)\b", re.IGNORECASE)
 _MOST = re.compile(r"\bat most (-?\d+(?:\.\d+)?)\b", re.IGNORECASE)
+
+# Ansible's marks for code, options and the like (ansible-doc: "Ansible markup"), such as C(None).
+_MARKUP = re.compile(r"\b[BCEILOPRUV]\(([^()]*)\)")
 
 _WORDS: Mapping[str, str] = {
     "str": "a text",
@@ -47,10 +50,10 @@ def option_of(entry: ServiceEntry, setting: str) -> dict[str, Any]:
 
 
 def description_of(option: Mapping[str, Any]) -> str:
-    """The description as one text; Ansible allows a list of paragraphs."""
+    """The description as one plain text; Ansible allows a list of paragraphs, and marks in them."""
     description = option.get("description", "")
     lines = description if isinstance(description, list) else [description]
-    return " ".join(str(line).strip() for line in lines if line)
+    return _MARKUP.sub(r"\1", " ".join(str(line).strip() for line in lines if line))
 
 
 def range_of(option: Mapping[str, Any]) -> tuple[float | None, float | None]:

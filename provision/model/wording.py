@@ -5,6 +5,7 @@ module has the words. Nothing of pydantic's own messages reaches a person.
 """
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -257,12 +258,12 @@ def problems_of(
         # A union reports each of its members, and what was refused while reading is reported already.
         if target in seen or any(target[:end] in document.broken for end in range(1, len(target) + 1)):
             continue
+        context, value = details.get("ctx") or {}, details.get("input")
+        # A list whose wrong entries were not counted is not too short.
+        if kind == "too_short" and isinstance(value, list | dict) and len(value) >= context["min_length"]:
+            continue
         seen.add(target)
-        found.append(
-            describe(
-                Finding(kind, loc, details.get("ctx") or {}, details.get("input"), document, model, words)
-            )
-        )
+        found.append(describe(Finding(kind, loc, context, value, document, model, words)))
     return found
 
 
@@ -309,6 +310,7 @@ class Finding:
     def problem(self, message: str, remedy: str, code: str) -> Problem:
         """The problem, with the name of the value in front."""
         name = "The key " if self.at_key else _name(self.nearest)
+        message = message if name else message[0].upper() + message[1:]
         return self.document.problem(self.loc, f"{name}{message}", remedy, code=code, key=self.at_key)
 
 
@@ -333,7 +335,7 @@ def _of_wrong_form(finding: Finding) -> Problem:
 
 def _of_wrong_type(finding: Finding) -> Problem:
     place = finding.place
-    if finding.kind == "string_type":
+    if finding.kind == "string_type" and place.text and finding.value is not None:
         # Quotes alone would not mend ``locale: no``: the rule says what it says of that text.
         for rule in rules_of(annotation_at(finding.model, finding.loc, whole=True)):
             try:
@@ -482,8 +484,9 @@ def _wrong_choice(finding: Finding) -> Problem:
     if loc and loc[-1] == "schema":
         return document.problem(
             loc,
-            f"schema: this file's format is {listed(choices)}, not {_written(value, place.text)}.",
-            f'Write "schema: {listed(choices)}". A newer file needs a newer provision.',
+            f"schema: this version of provision does not know format {_written(value, place.text)}. "
+            f"Allowed: {listed(choices)}.",
+            f'Write "schema: {listed(choices)}"; a file of a newer format needs a newer provision.',
             code="wrong-schema",
         )
     tag = context.get("tag")
@@ -504,35 +507,30 @@ def _wrong_choice(finding: Finding) -> Problem:
 
 
 def wrong_type(needed: str, value: Any, text: str, quoted: bool) -> tuple[str, str]:
-    """Words for a value of another type than ``needed``."""
-    if value is None and not text.strip("~").replace("null", "").strip():
-        return f"nothing stands here; {needed} is needed.", "Write the value, or remove the key."
-    if needed in ("a text", "a file name") and not isinstance(value, dict | list):
-        return (
-            f"{rules.short(text)} without quotes is read as {kind_of(value)}; {needed} is needed.",
-            f'Put it in quotes: "{rules.short(text)}".',
+    """Words for a value of another type than ``needed``: what is wrong, and what to do."""
+    shown, plain = rules.short(text), text.strip().lower()
+    message, remedy = f"{shown} is {kind_of(value)}; {needed} is needed.", _REMEDIES.get(needed, "")
+    if value is None:
+        message = f"nothing stands here; {needed} is needed."
+        remedy = "Write the value, or remove the line if it is not needed."
+    elif isinstance(value, dict | list):
+        message = f"here is {kind_of(value)}; {needed} is needed."
+    elif needed in ("a text", "a file name"):
+        message = f"{shown} without quotes is read as {kind_of(value)}; {needed} is needed."
+        remedy = f'Put it in quotes: "{shown}".'
+    elif isinstance(value, float) and not math.isfinite(value):
+        message = f"{shown} cannot be used; {needed} is needed."
+    elif needed == "a list":
+        message, remedy = (
+            f'"{shown}" is {kind_of(value)}; a list is needed.',
+            f"Write it as a list of one: [{shown}].",
         )
-    if needed in ("a whole number", "a number") and quoted and re.fullmatch(r"\s*-?[0-9]+\s*", text):
-        return (
-            f'"{text}" in quotes is a text; {needed} is needed.',
-            f"Write it without quotes: {text.strip()}.",
-        )
-    if needed == "yes or no" and quoted and text.lower() in ("yes", "no", "true", "false", "on", "off"):
-        return (
-            f'"{text}" in quotes is a text; yes or no is needed.',
-            f"Write it without quotes: {text.lower()}.",
-        )
-    if needed == "a list" and isinstance(value, str):
-        return (
-            f'"{rules.short(text)}" is a text; a list is needed.',
-            f"Write it as a list of one: [{rules.short(text)}].",
-        )
-    shown = "" if isinstance(value, dict | list) else f"{rules.short(text)} is "
-    found = kind_of(value)
-    return (
-        f"{shown}{found}; {needed} is needed." if shown else f"here is {found}; {needed} is needed.",
-        _REMEDIES.get(needed, ""),
-    )
+    elif quoted:
+        message = f'"{shown}" in quotes is a text; {needed} is needed.'
+        numeric = needed in ("a whole number", "a number") and re.fullmatch(r"-?[0-9]+", plain)
+        if numeric or (needed == "yes or no" and plain in ("yes", "no", "true", "false", "on", "off")):
+            remedy = f"Write it without quotes: {plain}."
+    return message, remedy
 
 
 # pydantic's type -> message with {text} and the error's context, code.

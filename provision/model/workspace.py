@@ -9,7 +9,7 @@ from typing import Any
 from provision import paths
 from provision.errors import ConfigurationError, Problem, UsageError
 from provision.model import rules
-from provision.model.catalog import ServiceEntry, load_catalog
+from provision.model.catalog import ServiceEntry, broken_services, load_catalog
 from provision.model.checks import Draft, check_all, draft_municipality, draft_schools, system_of
 from provision.model.municipality import AcmeTls, InternalTls, Municipality, ProvidedTls
 from provision.model.school import Host, School
@@ -208,13 +208,14 @@ def load_workspace(
         ConfigurationError: something is wrong; has every problem of every file, sorted by file and line.
     """
     path = path.resolve()
-    directories = [roles] if isinstance(roles, Path) else list(roles)
-    catalog, problems = load_catalog([*directories, path / "roles"])
+    directories = [*([roles] if isinstance(roles, Path) else roles), path / "roles"]
+    catalog, problems = load_catalog(directories)
+    broken = broken_services(directories, problems)
     words = vocabulary(catalog)
     municipality = draft_municipality(path / MUNICIPALITY_FILE, words)
     drafts, found = draft_schools(path / SCHOOLS_DIR, words, proposed or {})
     problems += found
-    found, notes = check_all(path, municipality, drafts, catalog)
+    found, notes = check_all(path, municipality, drafts, catalog, broken)
     problems += found
     if problems:
         raise ConfigurationError(in_order(problems))
