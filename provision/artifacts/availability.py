@@ -87,7 +87,7 @@ class Prober:
         threads = [threading.Thread(target=ask, args=(item,), daemon=True) for item in wanted]
         for thread in threads:
             thread.start()
-        deadline = time.monotonic() + 2 * self._timeout + 1
+        deadline = time.monotonic() + self._timeout + 1
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         for address in wanted:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from provision.artifacts.availability import Answer, Prober, package_pins, repository_addresses
 from provision.artifacts.cache import ArtifactCache, Obtained
 from provision.artifacts.lockfile import Choice, LockedRepository, LockFile, MismatchError
-from provision.artifacts.mirror import DirectoryMirror, Mirror, UrlMirror, listed, mirrors_of, shown
+from provision.artifacts.mirror import Mirror, UrlMirror, listed, mirrors_of, shown
 from provision.artifacts.openpgp import fingerprints
 from provision.artifacts.web import Progress, UnreachableError
 from provision.errors import ArtifactError
@@ -154,14 +154,17 @@ def forget_installed(workspace: "Workspace", school: "ResolvedSchool") -> None:
 def check_keys(source: AptSource, role_dir: Path) -> None:
     """Hold the key files that a role ships against the fingerprints that its ``service.yml`` pins.
 
+    A key with ``key_url`` that the role does not ship is fetched, and held against the fingerprint, by the
+    host.
+
     Raises:
         MismatchError: a key file has another key, or further keys.
         ArtifactError: a key file is missing or damaged.
     """
     for repository in source.repositories:
-        if repository.key_url is not None:
-            continue  # the host fetches it, and apt holds it against the fingerprint
         path = role_dir / "files" / repository.key
+        if repository.key_url is not None and not path.exists():
+            continue
         try:
             found = fingerprints(path.read_bytes())
         except (OSError, ValueError) as error:
@@ -446,7 +449,6 @@ def _record(
 
 
 __all__ = [
-    "DirectoryMirror",
     "Selection",
     "Unavailable",
     "check_keys",

@@ -16,8 +16,8 @@ import httpx
 from provision.artifacts.mirror import shown
 from provision.errors import ArtifactError
 
-#: Called with bytes so far and bytes in all (None: the server does not say).
-Progress = Callable[[int, int | None], None]
+#: Called with the file's name, bytes so far and bytes in all (None: the server does not say).
+Progress = Callable[[str, int, int | None], None]
 
 
 class UnreachableError(ArtifactError):
@@ -108,7 +108,7 @@ def _received(
             total.update(chunk)
             file.write(chunk)
             if progress is not None:
-                progress(size, expected)
+                progress(url.rpartition("/")[2], size, expected)
         file.flush()
         os.fsync(file.fileno())
     return Downloaded(temporary, total.hexdigest(), size, str(answer.url))

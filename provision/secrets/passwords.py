@@ -1,7 +1,8 @@
 """Where the vault passwords come from, and where a new one goes.
 
 The order is fixed: the municipality's own client program, ``$PROVISION_VAULT_CLIENT``,
-``$PROVISION_VAULT_PASSWORD_FILE``, ``vault.keys`` of ``municipality.yml``, the system keyring. A password is never an argument.
+``$PROVISION_VAULT_PASSWORD_FILE``, ``vault.keys`` of ``municipality.yml``, the system keyring. A password
+is never an argument.
 """
 
 import os
@@ -140,13 +141,13 @@ class VaultPasswords:
             password = self._ask(program, name, vault_id)
             if password is not None:
                 return Found(password, f"{name} ({program})")
-        place = self._key_place()
-        if place is not None and place.is_dir():
-            key = place / f"{vault_id}.key"
-            if key.exists():
-                return Found(_read_key(key), str(key), kept_by_us=True)
-        elif place is not None:
-            return Found(_read_key(place), f"${FILE_VARIABLE} ({place})")
+        for place, name in self._key_places():
+            if place.is_dir():
+                key = place / f"{vault_id}.key"
+                if key.exists():
+                    return Found(_read_key(key), str(key), kept_by_us=True)
+            elif place.exists():
+                return Found(_read_key(place), f"{name} ({place})")
         return self._from_keyring(vault_id)
 
     def get(self, vault_id: str) -> Found:
@@ -177,15 +178,16 @@ class VaultPasswords:
                 f"Store a long random password for “{vault_id}” where the program looks, then try again.",
             )
         password = generate_password()
-        place = self._key_place()
+        place, name = next(self._key_places(), (None, ""))
         if place is not None:
             key = place / f"{vault_id}.key"
             try:
+                place.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_atomically(key, password.encode() + b"\n", mode=0o600)
             except OSError as error:
                 raise SecretsError(
                     f"The vault password of “{vault_id}” cannot be written to {key}: {error.strerror}.",
-                    f"Make {place} writable for you, or let ${FILE_VARIABLE} name another directory.",
+                    f"Make {place} writable for you, or let {name} name another directory.",
                 ) from error
             try:
                 yield Found(password, str(key), kept_by_us=True)
@@ -248,35 +250,31 @@ class VaultPasswords:
             )
         return password
 
-    def _key_place(self) -> Path | None:
-        """The file or directory of ``$PROVISION_VAULT_PASSWORD_FILE``, else the one of ``vault.keys``."""
+    def _key_places(self) -> Iterator[tuple[Path, str]]:
+        """Where key files are, with the name of the setting: ``$PROVISION_VAULT_PASSWORD_FILE``,
+        ``vault.keys``.
+
+        The former may be a single file for all vault ids. The latter may not exist yet.
+        """
         named = self.environment.get(FILE_VARIABLE)
-        if not named and self.keys is not None:
-            place = self.workspace / self.keys.expanduser()
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return place
-        if not named:
-            return None
-        place = self.workspace / Path(named).expanduser()
-        try:
-            mode = place.stat().st_mode
-        except OSError as error:
-            raise SecretsError(
-                f"${FILE_VARIABLE} names {place}, which cannot be used: {error.strerror}.",
-                f"Make a directory for the keys (mkdir -m 700 {place}), or a file with the password "
-                "(mode 0600).",
-            ) from error
-        if place.is_dir() and mode & 0o022:
-            raise SecretsError(
-                f"Other users may put files into the key directory {place}.", f"Close it: chmod 700 {place}"
-            )
-        return place
+        if named:
+            place = self.workspace / Path(named).expanduser()
+            if not place.exists():
+                raise SecretsError(
+                    f"${FILE_VARIABLE} names {place}, which does not exist.",
+                    f"Make a directory for the keys (mkdir -m 700 {place}), or a file with the password "
+                    "(mode 0600).",
+                )
+            yield _checked(place), f"${FILE_VARIABLE}"
+        if self.keys is not None:
+            yield _checked(self.workspace / self.keys.expanduser()), "vault.keys of municipality.yml"
 
     def _looked_at(self) -> str:
         """What was searched without success, in words."""
         places = [f"{name} does not know it" for _, name in self._clients()]
-        named = self.environment.get(FILE_VARIABLE)
-        places.append(f"{named} has no key for it" if named else f"${FILE_VARIABLE} is not set")
+        places += [f"{place} has no key for it" for place, _ in self._key_places()]
+        if not self.environment.get(FILE_VARIABLE):
+            places.append(f"${FILE_VARIABLE} is not set")
         places.append(
             "the system keyring has none" if _keyring() is not None else "this system has no keyring"
         )
@@ -336,6 +334,15 @@ def vault_password(workspace: "Workspace", vault_id: str) -> str:
         SecretsError: no place knows it, or a place cannot be used.
     """
     return VaultPasswords.of(workspace).get(vault_id).password
+
+
+def _checked(place: Path) -> Path:
+    """The same place, when nobody else can put keys there."""
+    if place.is_dir() and place.stat().st_mode & 0o022:
+        raise SecretsError(
+            f"Other users may put files into the key directory {place}.", f"Close it: chmod 700 {place}"
+        )
+    return place
 
 
 def _read_key(path: Path) -> str:

@@ -59,7 +59,7 @@ def test_progress_is_told_how_far_it_is(place, web, make, file):
     ArtifactCache().obtain(
         file(web.url + "pad-1.tar.gz", make.sha256(GOOD)), LockFile(), progress=lambda *far: seen.append(far)
     )
-    assert seen[-1] == (len(GOOD), len(GOOD))
+    assert seen[-1] == ("pad-1.tar.gz", len(GOOD), len(GOOD))
 
 
 @pytest.mark.parametrize("known_from", ["service.yml", "artifacts.lock"])

@@ -85,6 +85,16 @@ def test_a_missing_key_file_is_named(tmp_path):
         check_keys(source("pad.asc"), tmp_path)
 
 
+def test_a_key_that_the_host_fetches_need_not_be_shipped_and_is_checked_where_it_is(tmp_path):
+    fetched = source("pad.asc", "0" * 40).model_dump()
+    fetched["repositories"][0]["key_url"] = "https://x.example/key.asc"
+    check_keys(AptSource.model_validate(fetched), tmp_path)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "pad.asc").write_bytes(ARMOURED)
+    with pytest.raises(MismatchError):
+        check_keys(AptSource.model_validate(fetched), tmp_path)
+
+
 def test_the_keys_that_our_roles_ship_are_the_ones_that_they_pin():
     catalog, _ = load_catalog([ROLES])
     for entry in catalog.values():

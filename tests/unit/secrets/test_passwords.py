@@ -25,7 +25,7 @@ def program(path: Path, body: str) -> Path:
 
 
 def name_client(place, path: Path) -> None:
-    place.workspace.municipality.vault = SimpleNamespace(client=path)
+    place.workspace.municipality.vault = SimpleNamespace(client=path, keys=None)
 
 
 def key(place, text: str = "from-key") -> Path:
@@ -125,6 +125,29 @@ def test_a_password_file_that_does_not_exist_is_named(place, monkeypatch):
         vault_password(place.workspace, "escola-mar")
 
 
+def test_a_workspace_may_have_a_key_directory_of_its_own(place, memory_keyring):
+    place.workspace.municipality.vault = SimpleNamespace(client=None, keys=Path(".state/keys"))
+    assert place.store.missing(place.school, place.definitions) != []
+    own = place.workspace.path / ".state" / "keys"
+    assert not own.exists()
+    place.ensure()
+    assert own.stat().st_mode & 0o777 == 0o700
+    assert (own / "escola-mar.key").stat().st_mode & 0o777 == 0o600
+    assert memory_keyring.kept == {}
+    assert set(place.store.load("escola-mar")) == {"pad_api_key", "pad_admin_password"}
+
+
+def test_the_environments_key_directory_comes_before_the_workspaces(place):
+    place.workspace.municipality.vault = SimpleNamespace(client=None, keys=Path("keys"))
+    own = place.workspace.path / "keys"
+    own.mkdir(mode=0o700)
+    (own / "escola-mar.key").write_text("own")
+    (own / "escola-mar.key").chmod(0o600)
+    assert vault_password(place.workspace, "escola-mar") == "own"
+    key(place)
+    assert vault_password(place.workspace, "escola-mar") == "from-key"
+
+
 def test_a_new_school_puts_its_password_into_the_keyring(place, memory_keyring):
     place.ensure()
     assert set(memory_keyring.kept) == {("provision:vila", "escola-mar")}
@@ -210,6 +233,31 @@ def test_the_client_asks_the_workspaces_own_program(inside):
     program(inside.workspace.path / "own-client", "echo from-own-client")
     (inside.workspace.path / "municipality.yml").write_text("id: vila\nvault:\n  client: own-client\n")
     assert run_client(inside, "--vault-id", "x").stdout == "from-own-client\n"
+
+
+def test_the_client_starts_without_loading_what_it_does_not_need(inside):
+    # Ansible starts it in each run, once for each vault id.
+    key(inside)
+    heavy = "{'pydantic', 'ansible', 'keyring', 'provision.model', 'cryptography'}"
+    code = (
+        "import sys; sys.argv = ['c', '--vault-id', 'escola-mar']\n"
+        "from provision.secrets.client import main\n"
+        "try: main()\n"
+        f"except SystemExit: print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=inside.workspace.path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "from-key\n[]\n"
+
+
+def test_the_client_finds_the_workspaces_own_keys(inside):
+    (inside.workspace.path / "municipality.yml").write_text("id: vila\nvault:\n  keys: k\n")
+    own = inside.workspace.path / "k"
+    own.mkdir(mode=0o700)
+    (own / "escola-mar.key").write_text("own")
+    (own / "escola-mar.key").chmod(0o600)
+    assert run_client(inside, "--vault-id", "escola-mar").stdout == "own\n"
 
 
 def test_a_found_password_does_not_show_itself_in_messages(place):

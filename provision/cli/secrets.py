@@ -1,0 +1,219 @@
+"""``provision secrets``: which secrets a school has, new ones, and those that come from outside."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from provision.cli.options import JsonOption, SchoolArgument, WorkspaceOption, YesOption
+from provision.cli.output import console, emit_json, errors, interactive
+from provision.errors import UsageError
+from provision.model import ResolvedSchool, find_workspace, load_workspace
+from provision.secrets import TLS_KEYS, SecretStore, become_password_name
+
+app = typer.Typer(
+    help="A school's generated secrets: list, reveal, renew. They are kept encrypted in secrets/SCHOOL.yml.",
+    no_args_is_help=True,
+)
+
+
+@app.command(
+    "show",
+    epilog="Examples: provision secrets show escola-mar · "
+    "provision secrets show escola-mar etherpad_api_key --reveal",
+)
+def show(
+    school: SchoolArgument,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Only this secret.", show_default=False)
+    ] = None,
+    reveal: Annotated[
+        bool,
+        typer.Option(
+            "--reveal",
+            help="Show the values as well. With NAME, print the value alone, for a pipe.",
+        ),
+    ] = False,
+    workspace: WorkspaceOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """List the secrets of a school and what each is for. Values are shown only with --reveal."""
+    place = load_workspace(find_workspace(workspace))
+    chosen = place.school(school)
+    values = SecretStore(place).load(school)
+    rows = _rows(chosen, values)
+    if name is not None:
+        rows = [row for row in rows if row["name"] == name]
+        if not rows:
+            known = ", ".join(row["name"] for row in _rows(chosen, values))
+            raise UsageError(f"{school} has no secret “{name}”.", f"It has: {known or 'none'}.")
+    if reveal:
+        errors.print("Secrets are shown in clear: mind who looks on, and what records this.", style="warn")
+        for row in rows:
+            row["value"] = values.get(row["name"])
+    if json_output:
+        emit_json("provision/secrets/v1", {"school": school, "secrets": rows})
+    elif reveal and name is not None:
+        _print_value(school, name, values)
+    elif rows:
+        _print_table(rows, reveal)
+    else:
+        console.print("Its services need no secrets.")
+
+
+@app.command(
+    "rotate",
+    epilog="Examples: provision secrets rotate escola-mar etherpad_api_key · "
+    "provision secrets rotate escola-mar --all --yes",
+)
+def rotate(
+    school: SchoolArgument,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME...", help="The secrets to replace.", show_default=False),
+    ] = None,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Replace every generated secret; makes the vault file anew when it is lost for good.",
+        ),
+    ] = False,
+    yes: YesOption = False,
+    workspace: WorkspaceOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Replace secrets by new ones. They reach the server with the next apply."""
+    if bool(names) == everything:
+        raise UsageError(
+            "Say which secrets to replace: their names, or --all.",
+            f"See them: provision secrets show {school}",
+        )
+    place = load_workspace(find_workspace(workspace))
+    chosen = place.school(school)
+    store = SecretStore(place)
+    uses = _uses(chosen)
+    wanted = [name for name in uses if uses[name][1]] if everything else list(dict.fromkeys(names or []))
+    if not yes:
+        for name in wanted:
+            services = uses.get(name, ([], True))[0]
+            errors.print(f"{name}: used by {', '.join(services) or 'nobody'}", markup=False)
+        if not interactive():
+            raise UsageError("There is nobody to ask whether to replace them.", "Say --yes.")
+        typer.confirm(f"Replace {len(wanted)} secrets of {school}?", abort=True, err=True)
+    if everything:
+        wanted = store.rotate_all(chosen)
+    else:
+        store.rotate_many(chosen, wanted)
+    if json_output:
+        emit_json("provision/secrets-rotated/v1", {"school": school, "rotated": wanted})
+        return
+    console.print(f"Replaced: {', '.join(wanted) or 'nothing'}", style="good", markup=False)
+    console.print(f"The server still has the old ones. Next: provision apply {school}", markup=False)
+
+
+@app.command(
+    "set",
+    epilog="Examples: provision secrets set escola-mar host_main_become_password · "
+    "pass show escola-mar/sudo | provision secrets set escola-mar host_main_become_password",
+)
+def set_(
+    school: SchoolArgument,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The secret.", show_default=False)],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Store a secret that comes from outside, such as a sudo password. Asked for, or read from standard
+    input."""
+    place = load_workspace(find_workspace(workspace))
+    chosen = place.school(school)
+    if name == TLS_KEYS:
+        raise UsageError(
+            f"{name} holds the keys of certificates and cannot be set.", "See tls in the school's file."
+        )
+    if name not in _uses(chosen):
+        errors.print(
+            f"No service or host of {school} uses “{name}”; it is stored all the same.", style="warn"
+        )
+    if sys.stdin.isatty():
+        value = typer.prompt(f"{name} of {school}", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        value = sys.stdin.read().rstrip("\r\n")
+    if not value:
+        raise UsageError("The secret is empty.", "Type it, or send it on standard input.")
+    SecretStore(place).set(school, name, value)
+    console.print(f"Stored {name} of {school}.", style="good", markup=False)
+
+
+def _uses(school: ResolvedSchool) -> dict[str, tuple[list[str], bool]]:
+    """Who uses each secret, and whether we generate it."""
+    found: dict[str, tuple[list[str], bool]] = {}
+    for service in school.services.values():
+        for secret in service.definition.secrets:
+            found.setdefault(secret.name, ([], True))[0].append(service.id)
+    for host in school.hosts.values():
+        if host.become_password:
+            found[become_password_name(host.name)] = ([f"host {host.name}"], False)
+    return found
+
+
+def _rows(school: ResolvedSchool, values: dict[str, Any]) -> list[dict[str, Any]]:
+    reasons = {
+        secret.name: secret.why
+        for service in school.services.values()
+        for secret in service.definition.secrets
+    }
+    reasons |= {
+        become_password_name(host.name): f"sudo as {host.user}"
+        for host in school.hosts.values()
+        if host.become_password
+    }
+    uses = _uses(school)
+    rows = [
+        {
+            "name": name,
+            "used_by": services,
+            "why": reasons[name],
+            "generated": generated,
+            "present": bool(values.get(name)),
+        }
+        for name, (services, generated) in uses.items()
+    ]
+    for name in sorted(values.keys() - uses.keys()):
+        why = "keys of the certificates" if name == TLS_KEYS else "stored by hand, or no longer used"
+        rows.append(
+            {
+                "name": name,
+                "used_by": [],
+                "why": why,
+                "generated": name == TLS_KEYS,
+                "present": bool(values[name]),
+            }
+        )
+    return rows
+
+
+def _print_table(rows: list[dict[str, Any]], reveal: bool) -> None:
+    table = Table(box=None, pad_edge=False, header_style="name")
+    for title in ("name", "used by", "what for", "state", *(["value"] if reveal else [])):
+        table.add_column(title, overflow="fold", no_wrap=title == "name")
+    for row in rows:
+        missing = "comes with the next plan" if row["generated"] else "missing: provision secrets set"
+        state = Text("kept", "good") if row["present"] else Text(missing, "warn")
+        cells = [Text(row["name"]), Text(", ".join(row["used_by"])), Text(row["why"]), state]
+        table.add_row(*cells, *([Text(_as_text(row["value"]))] if reveal else []))
+    console.print(table)
+
+
+def _print_value(school: str, name: str, values: dict[str, Any]) -> None:
+    if not values.get(name):
+        raise UsageError(f"{name} has no value yet.", f"It gets one with: provision plan {school}")
+    # Plain, so that no colour or line break of ours gets into a pipe.
+    sys.stdout.write(_as_text(values[name]) + "\n")
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{key}:\n{item}" for key, item in value.items())
+    return "" if value is None else str(value)
