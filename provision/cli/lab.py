@@ -24,7 +24,7 @@ def _complete_name(incomplete: str) -> list[str]:
 @app.command("up", epilog="Examples: provision lab up · provision lab up second --release trixie")
 def up(
     name: Annotated[
-        str, typer.Argument(metavar="[NAME]", help="The machine's name.", autocompletion=_complete_name)
+        str, typer.Argument(metavar="NAME", help="The machine's name.", autocompletion=_complete_name)
     ] = "demo",
     release: Annotated[
         str, typer.Option(help=f"Its Debian release: {' or '.join(RELEASES)}.", metavar="RELEASE")
@@ -49,7 +49,7 @@ def down(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]",
+            metavar="NAME",
             help="The machine's name; demo if not given.",
             autocompletion=_complete_name,
             show_default=False,
@@ -59,8 +59,8 @@ def down(
 ) -> None:
     """Remove machines with everything on them, also what a killed command left half-made.
 
-    After the last machine nothing of the lab stays on this computer, except base images and downloaded packages
-    for the next one.
+    After the last machine nothing of the lab stays on this computer, except base images and downloaded
+    packages for the next one.
     """
     if everything and name:
         raise UsageError("Give a name or --all, not both")

@@ -19,6 +19,7 @@ from provision.lab.system import (
     SYSTEMD_BOOTED,
     Process,
     Report,
+    cgroups,
     directory_inside,
     kill,
     lock,
@@ -252,7 +253,7 @@ class Runtime:
             "--register=no",
             "--keep-unit",
             "--settings=no",
-            "--console=pipe",
+            "--console=read-only",
             "--resolv-conf=off",
             "--timezone=off",
             "--link-journal=no",
@@ -412,10 +413,9 @@ class Runtime:
         unmount(self.directory)
         network.remove_machine(self.files.names.id, self.name, octet)
         for group in self._cgroup_paths():
-            for path in sorted([group, *group.rglob("*")], reverse=True) if group.is_dir() else []:
-                if path.is_dir():
-                    with contextlib.suppress(OSError):
-                        path.rmdir()
+            for path in cgroups(group):
+                with contextlib.suppress(OSError):
+                    path.rmdir()
         for part in ("propagate", "unix-export"):
             with contextlib.suppress(OSError):
                 (_NSPAWN / part / self.full_name).rmdir()

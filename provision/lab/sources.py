@@ -73,7 +73,7 @@ def parse_deb822(text: str) -> list[Source]:
     return sources
 
 
-def _is_debian(source: Source, codename: str, suite: str) -> bool:
+def _is_debian(source: Source, uri: str, codename: str, suite: str) -> bool:
     names = {codename, f"{codename}-updates", f"{codename}-security", f"{codename}/updates"}
     aliases = {
         "stable",
@@ -89,7 +89,7 @@ def _is_debian(source: Source, codename: str, suite: str) -> bool:
         suite in names | aliases
         and "main" in source.components
         and (not source.signed_by or "debian-archive" in source.signed_by or "\n" in source.signed_by)
-        and any(urlsplit(uri).path.rstrip("/").rpartition("/")[2].startswith("debian") for uri in source.uris)
+        and urlsplit(uri).path.rstrip("/").rpartition("/")[2].startswith("debian")
     )
 
 
@@ -109,10 +109,12 @@ def debian_sources(
     """
     main = security = ""
     for source in sources:
+        if not source.uris:
+            continue
+        uri = _first_uri(source.uris, mirrors or {})
         for suite in source.suites:
-            if not _is_debian(source, codename, suite):
+            if not _is_debian(source, uri, codename, suite):
                 continue
-            uri = _first_uri(source.uris, mirrors or {})
             if suite.endswith(("-security", "/updates")):
                 security = security or uri
             elif not suite.endswith("-updates"):

@@ -164,12 +164,17 @@ def processes_in_namespace(namespace: Path) -> list[Process]:
     return found
 
 
-def processes_in_cgroup(group: Path) -> list[Process]:
+def cgroups(top: Path) -> list[Path]:
+    """A control group and all below it, the innermost first; groups may come and go meanwhile."""
+    return [Path(path) for path, _, _ in os.walk(top, topdown=False)]
+
+
+def processes_in_cgroup(top: Path) -> list[Process]:
     """Processes in a control group and those below it."""
     found = []
-    for path in [group, *group.rglob("*")] if group.is_dir() else []:
+    for group in cgroups(top):
         with contextlib.suppress(OSError):
-            for line in (path / "cgroup.procs").read_text().split() if path.is_dir() else []:
+            for line in (group / "cgroup.procs").read_text().split():
                 process = Process.of(int(line))
                 if process is not None:
                     found.append(process)
