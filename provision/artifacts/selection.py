@@ -266,46 +266,54 @@ class _Chooser:
 
     def _kept(self, service: "ResolvedService", candidate: _Candidate) -> Selection:
         """The selection of what is installed: nothing is needed from its source."""
-        try:
-            return self._selection(service, candidate, "")
-        except UnreachableError as error:
-            return self._bare(service, candidate, f"installed; {error.message}")
+        return self._selection(service, candidate, "", needed=False)
 
-    def _selection(self, service: "ResolvedService", candidate: _Candidate, remark: str) -> Selection:
-        source, role_dir = candidate.source, self._entry(service).role_dir
+    def _selection(
+        self, service: "ResolvedService", candidate: _Candidate, remark: str, *, needed: bool = True
+    ) -> Selection:
+        """Verify and complete a candidate.
+
+        Args:
+            remark: what is known of it already.
+            needed: its files have to be here, or it is not taken.
+
+        Raises:
+            UnreachableError: they are not.
+        """
+        release, source, role_dir = candidate.release, candidate.source, self._entry(service).role_dir
+        files: dict[str, Path] = {}
+        checksums: dict[str, str] = {}
         if isinstance(source, AptSource):
             check_keys(source, role_dir)
             self._check_repositories(service.id, source)
         elif isinstance(source, NpmSource):
-            self._check_package(source, role_dir, candidate.release.version)
-        elif self._probe:
-            got = {
-                file.role: self._cache.obtain(file, self._lock, self._mirrors, self._progress)
-                for file in source.files
-            }
-            self.obtained += got.values()
-            return Selection(
-                service.id,
-                candidate.release.version,
-                source,
-                files={role: item.path for role, item in got.items()},
-                checksums={role: item.sha256 for role, item in got.items()},
-                lab_only=candidate.release.lab_only,
-                note=candidate.release.note,
-                remark=remark,
-            )
-        return self._bare(service, candidate, remark)
-
-    def _bare(self, service: "ResolvedService", candidate: _Candidate, remark: str) -> Selection:
-        release = candidate.release
+            self._check_package(source, role_dir, release.version)
+        else:
+            for file in source.files:
+                try:
+                    got = self._obtain(file)
+                except UnreachableError as error:
+                    if needed and self._probe:
+                        raise
+                    remark = remark or error.message
+                    # A role compares what is on the server with this, and needs the file only if they differ.
+                    locked = self._lock.files.get(file.name)
+                    known = locked.sha256 if locked is not None else file.sha256
+                    checksums |= {file.role: known} if known is not None else {}
+                else:
+                    files[file.role], checksums[file.role] = got.path, got.sha256
         return Selection(
-            service.id,
-            release.version,
-            candidate.source,
-            lab_only=release.lab_only,
-            note=release.note,
-            remark=remark,
+            service.id, release.version, source, files, checksums, release.lab_only, release.note, remark
         )
+
+    def _obtain(self, file: ArchiveSource.File) -> Obtained:
+        if self._probe:
+            got = self._cache.obtain(file, self._lock, self._mirrors, self._progress)
+            self.obtained.append(got)
+            return got
+        # Only what is on this machine.
+        here = [mirror for mirror in self._mirrors if not isinstance(mirror, UrlMirror)]
+        return self._cache.obtain(file.model_copy(update={"url": None}), self._lock, here)
 
     def _answer(self, candidate: _Candidate, service: "ResolvedService") -> Answer:
         source = candidate.source

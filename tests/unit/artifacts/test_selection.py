@@ -244,7 +244,18 @@ def test_an_installed_archive_that_is_nowhere_any_more_stays_and_says_so(place, 
     (mirror / "pad-3.tar.gz").unlink()
     chosen = place.only(mirror=str(mirror))
     assert chosen.files == {}
+    # The role still has to see that what is on the server is this.
+    assert chosen.checksums == {"archive": make.sha256(FILE)}
     assert "cannot be had" in chosen.remark
+
+
+def test_without_probing_files_on_this_machine_are_verified_and_others_left_out(place, make, mirror):
+    absent = {"name": "absent.tar.gz", "role": "absent", "url": "https://upstream.example/absent.tar.gz"}
+    place.offer(make.archive("3.0", in_mirror(mirror), absent), version="3.0")
+    chosen = place.only(mirror=str(mirror), probe=False)
+    assert chosen.files == {"archive": mirror / "pad-3.tar.gz"}
+    assert chosen.checksums == {"archive": make.sha256(FILE)}
+    assert not place.workspace.lock_file.exists()
 
 
 def test_another_version_in_the_school_file_is_followed(place, make, mirror):

@@ -10,11 +10,13 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provision.secrets.redact import SHORTEST, Redactor
 
+#: A busy machine is no fault of the code.
+CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SECRET_TEXT = st.text(min_size=SHORTEST, max_size=40).filter(lambda text: len(text.strip()) >= SHORTEST)
 HOSTILE = st.text(alphabet="ab'\"\\/ %+&<\n‹›secrt:*", min_size=SHORTEST, max_size=12).filter(
     lambda text: len(text.strip()) >= SHORTEST and len(text.splitlines()) == 1
@@ -26,7 +28,7 @@ AROUND = st.text(max_size=20)
 @given(
     st.dictionaries(st.text(min_size=1, max_size=8), ONE_LINE | HOSTILE, min_size=1, max_size=6), st.data()
 )
-@settings(deadline=None)
+@CALM
 def test_no_secret_survives_as_it_is(values, data):
     pieces = data.draw(st.lists(AROUND | st.sampled_from(sorted(values.values())), max_size=12))
     clean = Redactor(values).text("".join(pieces))
@@ -35,8 +37,7 @@ def test_no_secret_survives_as_it_is(values, data):
 
 
 @given(ONE_LINE | HOSTILE, AROUND, AROUND)
-@settings(max_examples=300, deadline=None)
-@settings(deadline=None)
+@settings(CALM, max_examples=300)
 def test_no_secret_survives_in_the_quoting_of_a_tool(value, before, after):
     redact = Redactor({"name": value})
     whole = before + value + after
@@ -62,7 +63,7 @@ def test_no_secret_survives_in_the_quoting_of_a_tool(value, before, after):
 @given(
     st.text(alphabet="abcXYZ019-_+/ñ", min_size=12, max_size=60), st.binary(max_size=7), st.binary(max_size=7)
 )
-@settings(deadline=None)
+@CALM
 def test_base64_of_a_text_that_holds_the_secret_is_cut_out(value, before, after):
     coded = base64.b64encode(before + value.encode() + after).decode()
     clean = Redactor({"name": value}).text(coded)
@@ -79,7 +80,7 @@ def test_base64_of_a_text_that_holds_the_secret_is_cut_out(value, before, after)
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
 )
-@settings(deadline=None)
+@CALM
 def test_data_without_secrets_comes_back_as_it_was(value):
     assert Redactor({"name": "\x00never in a text\x00"}).data(value) == value
 
