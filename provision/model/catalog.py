@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from provision.errors import Problem
 from provision.model import rules
@@ -16,6 +16,7 @@ from provision.model.document import Document, read_document
 from provision.model.service import (
     ReleaseOffer,
     ServiceDefinition,
+    Yes,
 )
 from provision.model.wording import Vocabulary, listed, problems_of
 
@@ -207,23 +208,41 @@ def _plain_defaults(file: Path) -> tuple[dict[str, Any], list[Problem]]:
     return document.data, problems
 
 
+class _Option(BaseModel):
+    """What we read of an option; Ansible knows more (ansible-core, "Role argument validation")."""
+
+    type: Literal[
+        "str", "int", "float", "bool", "list", "dict", "path", "raw", "json", "jsonarg", "bytes", "bits"
+    ] = "str"
+    elements: str | None = None
+    choices: list[Any] | None = None
+    options: "dict[str, _Option] | None" = None
+    description: str | list[str] | None = None
+    required: Yes = False
+    no_log: Yes = False
+
+
+class _Entry(BaseModel):
+    options: dict[str, _Option] | None = None
+
+
+class _Entries(BaseModel):
+    main: _Entry | None = None
+
+
+class _ArgumentSpecs(BaseModel):
+    argument_specs: _Entries | None = None
+
+
 def _options(file: Path) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
     document, problems = _mapping(file)
-    specs = document.data.get("argument_specs")
-    main = specs.get("main") if isinstance(specs, dict) else None
-    options = main.get("options") if isinstance(main, dict) else None
-    if options is None:
+    try:
+        specs = _ArgumentSpecs.model_validate(document.data).argument_specs
+    except ValidationError as error:
+        return {}, problems + problems_of(error, document, _ArgumentSpecs, Vocabulary())
+    if specs is None or specs.main is None or specs.main.options is None:
         return {}, problems
-    if not isinstance(options, dict) or not all(isinstance(option, dict) for option in options.values()):
-        problems.append(
-            document.problem(
-                ("argument_specs", "main", "options"),
-                "argument_specs.main.options: each variable needs a block of keys.",
-                code="wrong-type",
-            )
-        )
-        return {}, problems
-    return options, problems
+    return document.data["argument_specs"]["main"]["options"], problems
 
 
 def _renamed(file: Path) -> tuple[dict[str, str], list[Problem]]:

@@ -36,6 +36,7 @@ _WORDS: Mapping[str, str] = {
 def option_of(entry: ServiceEntry, setting: str) -> dict[str, Any]:
     """The specification of a setting; where the role has none, its type is that of the default."""
     option = dict(entry.options.get(f"{entry.definition.id}_{setting}", {}))
+    option.setdefault("default", entry.settings.get(setting))
     if "type" not in option:
         # A default of nothing says nothing about the type.
         option["type"] = {
@@ -122,6 +123,7 @@ def _check_value(
     setting: str, value: Any, option: Mapping[str, Any], document: Document, loc: Loc
 ) -> list[Problem]:
     if value is None and option.get("default", ...) is None:
+        # Nothing is the default, so nothing may be written.
         return []
     wanted = str(option.get("type", "raw"))
     if not _is_of(value, wanted):

@@ -90,7 +90,7 @@ def model_at(model: type[BaseModel], loc: Loc) -> type[BaseModel] | None:
 def rules_of(annotation: Any) -> list[Callable[[str], str]]:
     """The functions that check a field's value."""
     found: list[Callable[[str], str]] = []
-    for part in (*getattr(annotation, "__metadata__", ()), *get_args(annotation)):
+    for part in get_args(annotation):
         if isinstance(part, AfterValidator):
             found.append(cast("Callable[[str], str]", part.func))
         elif part is not annotation and get_args(part):
