@@ -1,12 +1,9 @@
-"""Certificates of an ACME authority, for real: Debian's pebble on one machine, certbot and nginx on another."""
+"""Certificates of an ACME authority, for real: Debian's pebble, certbot and nginx on two machines."""
 
 import json
-import os
 import re
 import socket
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 
-from provision import paths
 from provision.lab import Lab, Machine
+from tests.e2e.role_runs import Outcome, play
 from tests.labs import lab_machine, ssh
 
 SITE = "acme-site.example.test"
@@ -72,17 +68,8 @@ class Scene:
     server: Machine
     directory: Path
 
-    def play(self, *options: str, **variables: Any) -> "Outcome":
-        hosts = {
-            "ansible_host": self.server.address,
-            "ansible_port": self.server.port,
-            "ansible_user": "root",
-            "ansible_ssh_private_key_file": str(self.server.ssh_key),
-            "ansible_ssh_common_args": f"-F none -o UserKnownHostsFile={self.server.known_hosts} "
-            "-o GlobalKnownHostsFile=none -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes",
-            "ansible_python_interpreter": "/usr/bin/python3",
-            "provision_secrets_file": str(self.directory / "secrets.yml"),
-            "provision_roles": [{"role": "nginx"}, {"role": "tls"}, {"role": "nginx", "entry": "sites"}],
+    def play(self, *options: str, **variables: Any) -> Outcome:
+        wanted = {
             "nginx_sites": [
                 {"name": "pad", "hostname": SITE, "locations": "location / {\n    return 200 hello;\n}\n"}
             ],
@@ -91,48 +78,19 @@ class Scene:
             "tls_acme_directory": DIRECTORY,
             "tls_acme_email": "it@example.test",
             "tls_acme_ca_file": str(self.directory / "root.pem"),
-            **variables,
         }
-        inventory = self.directory / "inventory.yml"
-        inventory.write_text(yaml.safe_dump({"all": {"hosts": {"server": hosts}}}))
-        done = subprocess.run(
-            [
-                Path(sys.executable).with_name("ansible-playbook"),
-                "-i",
-                inventory,
-                *options,
-                paths.PLAYBOOKS / "site.yml",
-            ],
-            env=os.environ
-            | {
-                "ANSIBLE_CONFIG": str(paths.PLAYBOOKS / "ansible.cfg"),
-                "ANSIBLE_ROLES_PATH": str(paths.ROLES),
-                "ANSIBLE_NOCOLOR": "1",
-                "LC_ALL": "C.UTF-8",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        counts = dict(re.findall(r"(ok|changed|failed|unreachable)=(\d+)", done.stdout))
-        return Outcome(done.returncode, int(counts.get("changed", -1)), done.stdout + done.stderr)
+        roles = ["nginx", "tls", {"role": "nginx", "entry": "sites"}]
+        return play(self.server, self.directory, roles, *options, **(wanted | variables))
 
     def served(self) -> str:
         """The certificate that a browser is shown, in PEM form."""
-        script = f"openssl s_client -connect 127.0.0.1:443 -servername {SITE} </dev/null 2>/dev/null | openssl x509"
-        return ssh(self.server, script).stdout
+        ask = f"openssl s_client -connect 127.0.0.1:443 -servername {SITE} </dev/null 2>/dev/null"
+        return ssh(self.server, f"{ask} | openssl x509").stdout
 
     def asked(self) -> int:
         """How many orders the authority has seen."""
         log = ssh(self.authority, "journalctl -u pebble --no-pager").stdout
         return len(re.findall(r"/order-plz", log))
-
-
-@dataclass
-class Outcome:
-    code: int
-    changed: int
-    text: str
 
 
 @pytest.fixture(scope="module", params=["bookworm", "trixie"])
@@ -148,7 +106,6 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         lab.add_name(SECOND, server.name)
         ssh(authority, SET_UP_PEBBLE, stdin=json.dumps(PEBBLE))
         directory = tmp_path_factory.mktemp("acme")
-        (directory / "secrets.yml").write_text("{}\n")
         (directory / "root.pem").write_text(ssh(authority, "cat /etc/pebble/root.pem").stdout)
         yield Scene(authority, server, directory)
 

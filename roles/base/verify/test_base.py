@@ -27,7 +27,7 @@ def test_ssh_refuses_every_password(host, sshd):
     assert sshd["passwordauthentication"] == "no"
     assert sshd["kbdinteractiveauthentication"] == "no"
     said = host.run(
-        "ssh -v -o BatchMode=no -o NumberOfPasswordPrompts=0 -o PubkeyAuthentication=no -o StrictHostKeyChecking=no "
+        "ssh -v -o NumberOfPasswordPrompts=0 -o PubkeyAuthentication=no -o StrictHostKeyChecking=no "
         "-o UserKnownHostsFile=/dev/null root@127.0.0.1 true || echo refused"
     )
     assert said.stdout.strip() == "refused"
@@ -140,10 +140,17 @@ def test_an_operator_comes_in_with_the_listed_key(host, wanted):
     logins = [person["login"] for person in wanted["operators"]]
     if not key:
         pytest.skip("the private keys of a real school's operators are not here")
+    options = ["-F", "none", "-i", key, "-p", str(variables.get("ansible_port", 22))]
+    for option in (
+        "IdentitiesOnly=yes",
+        "StrictHostKeyChecking=yes",
+        f"UserKnownHostsFile={Path(key).with_name('known_hosts')}",
+    ):
+        options += ["-o", option]
     done = subprocess.run(
-        ["ssh", "-F", "none", "-i", key, "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes",
-         "-o", f"UserKnownHostsFile={Path(key).with_name('known_hosts')}", "-p", str(variables.get("ansible_port", 22)),
-         f"{logins[0]}@{variables['ansible_host']}", "sudo -n id -un"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        ["ssh", *options, f"{logins[0]}@{variables['ansible_host']}", "sudo -n id -un"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.stdout.strip() == "root", done.stderr

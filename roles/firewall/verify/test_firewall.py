@@ -12,11 +12,21 @@ CLOSED = 20773
 #: Longer than a lab's or a school's network takes, shorter than a person waits.
 PATIENCE = 2.0
 
-LISTEN_TCP = "import socket,time;s=socket.create_server(('::',%d),family=socket.AF_INET6,dualstack_ipv6=True);time.sleep(60)"
-ECHO_UDP = (
-    "import socket;s=socket.socket(socket.AF_INET6,socket.SOCK_DGRAM);s.setsockopt(41,26,0);s.bind(('::',%d));"
-    "exec('while True:\\n d,a=s.recvfrom(99);s.sendto(d,a)')"
-)
+#: Listens on IPv4 and IPv6; what comes by UDP is sent back.
+LISTEN_TCP = """
+import socket, time
+listener = socket.create_server(("::", {port}), family=socket.AF_INET6, dualstack_ipv6=True)
+time.sleep(60)
+"""
+ECHO_UDP = """
+import socket
+echo = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+echo.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+echo.bind(("::", {port}))
+while True:
+    data, sender = echo.recvfrom(99)
+    echo.sendto(data, sender)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +36,16 @@ def address(host):
 
 
 @contextlib.contextmanager
-def listening(host, program):
+def listening(host, program, port):
     """A program on the server, gone after a minute at the latest."""
     host.check_output(
-        "systemd-run --quiet --collect --unit=provision-verify --property=RuntimeMaxSec=60 /usr/bin/python3 -c %s",
-        program,
+        "systemd-run --quiet --collect --unit=provision-verify --property=RuntimeMaxSec=60 "
+        "/usr/bin/python3 -c %s",
+        program.format(port=port),
     )
     try:
         for _ in range(50):
-            if str(CLOSED) in host.check_output("ss -Htuln"):
+            if f":{port} " in host.check_output("ss -Htuln"):
                 break
             time.sleep(0.1)
         yield
@@ -54,7 +65,7 @@ def reaches(address, port):
 
 
 def test_what_is_not_allowed_is_dropped_even_if_somebody_listens(host, address):
-    with listening(host, LISTEN_TCP % CLOSED):
+    with listening(host, LISTEN_TCP, CLOSED):
         assert (
             host.run(f"python3 -c \"import socket;socket.create_connection(('127.0.0.1',{CLOSED}),2)\"").rc
             == 0
@@ -67,7 +78,7 @@ def test_what_is_not_allowed_is_dropped_on_ipv6_as_well(host, address):
     inside = re.search(r"inet6 (fe80\S+)/", host.check_output("ip -6 address show scope link"))
     if not (device and inside):
         pytest.skip("no IPv6 between here and the server")
-    with listening(host, LISTEN_TCP % CLOSED):
+    with listening(host, LISTEN_TCP, CLOSED):
         assert reaches(f"{inside[1]}%{device[1]}", CLOSED) == "dropped"
     assert reaches(f"{inside[1]}%{device[1]}", 22) == "open"
 
@@ -86,14 +97,11 @@ def ask_udp(address, port):
 
 
 def test_udp_is_dropped_unless_a_service_needs_it(host, address):
-    with listening(host, ECHO_UDP % CLOSED):
+    with listening(host, ECHO_UDP, CLOSED):
         assert ask_udp(address, CLOSED) == b""
     rules = host.check_output("nft list chain inet provision input")
     for port in re.findall(r"udp dport (\d+) accept", rules):
-        with listening(
-            host,
-            ECHO_UDP.replace("s.bind", f"s.bind(('::',{CLOSED}));s=socket.socket(10,2);s.bind") % int(port),
-        ):
+        with listening(host, ECHO_UDP, int(port)):
             assert ask_udp(address, int(port)) == b"hello"
 
 

@@ -31,7 +31,7 @@ def sites(host):
 
 
 def handshake(address, name, *, version=None, alpn=()):
-    """A TLS connection; who signed the certificate is not asked here (that is the business of the role tls)."""
+    """A TLS connection; who signed the certificate is the business of the role tls."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_ciphers("ALL:@SECLEVEL=0")
@@ -65,7 +65,7 @@ def test_tls_1_2_and_1_3_are_spoken(address, sites, version):
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_older_tls_is_refused_by_the_server(host, address, sites, version):
+def test_older_tls_is_refused_by_the_server(address, sites, version):
     with pytest.raises((ssl.SSLError, ConnectionError)) as refused:
         handshake(address, sites[0], version=version)
     # The server's own words, so that an old version missing on this side does not count.
@@ -156,7 +156,8 @@ def test_the_workers_are_not_root(host):
 def test_a_broken_site_is_refused_before_it_can_do_harm(host):
     bad = host.run(
         "printf 'server { listen 443 ssl; nonsense; }' > /run/provision-verify.conf;"
-        "provision-nginx test-sites /run/provision-verify.conf; code=$?; rm /run/provision-verify.conf; exit $code"
+        "provision-nginx test-sites /run/provision-verify.conf; code=$?;"
+        "rm /run/provision-verify.conf; exit $code"
     )
     assert bad.rc != 0
     assert 'unknown directive "nonsense"' in bad.stderr

@@ -54,28 +54,26 @@ def test_each_chain_holds_together(host, certificates):
             )
 
 
-def test_a_wrong_key_is_refused_in_plain_words(host, certificates):
-    """The program is asked about another key, staged under a name that nobody uses; nothing is put in place."""
-    staged = host.file("/etc/provision/tls/staged")
-    if not staged.exists:
+def install_wrong(host, bundle, hostname):
+    """Has the program look at a bundle, staged under a name that nobody uses; nothing is put in place."""
+    if not host.file("/etc/provision/tls/staged").exists:
         pytest.skip("certificates come from an authority here")
-    said = host.run(
-        "umask 077; d=/etc/provision/tls/staged; "
-        f"{{ openssl genpkey -algorithm ED25519; cat {certificates[0]}/fullchain.pem; }} > $d/verify-wrong.pem; "
-        "provision-tls install --check verify-wrong=pad.example.test; code=$?; rm $d/verify-wrong.pem; exit $code"
+    staged = "/etc/provision/tls/staged/verify-wrong.pem"
+    return host.run(
+        f"umask 077; {{ {bundle}; }} > {staged}; "
+        f"provision-tls install --check verify-wrong={hostname}; code=$?; rm {staged}; exit $code"
     )
+
+
+def test_a_wrong_key_is_refused_in_plain_words(host, certificates):
+    bundle = f"openssl genpkey -algorithm ED25519; cat {certificates[0]}/fullchain.pem"
+    said = install_wrong(host, bundle, "pad.example.test")
     assert said.rc == 1
     assert "does not belong" in said.stderr
 
 
 def test_a_wrong_name_is_refused_in_plain_words(host, certificates):
-    staged = host.file("/etc/provision/tls/staged")
-    if not staged.exists:
-        pytest.skip("certificates come from an authority here")
-    said = host.run(
-        "umask 077; d=/etc/provision/tls/staged; "
-        f"cat {certificates[0]}/key.pem {certificates[0]}/fullchain.pem > $d/verify-wrong.pem; "
-        "provision-tls install --check verify-wrong=other.example.org; code=$?; rm $d/verify-wrong.pem; exit $code"
-    )
+    bundle = f"cat {certificates[0]}/key.pem {certificates[0]}/fullchain.pem"
+    said = install_wrong(host, bundle, "other.example.org")
     assert said.rc == 1
     assert "is not good for other.example.org" in said.stderr
