@@ -16,7 +16,12 @@ from provision.model.document import MAX_BYTES, split_lines
 
 #: The most of a source line that is shown.
 _MAX_SHOWN = 100
-_SECRET = re.compile(r"passw|secret|token|api_?key|contrase|PRIVATE KEY", re.IGNORECASE)
+# A key whose value may be a secret; ``become_password`` is ours, and says yes or no.
+_SECRET = re.compile(
+    r"(?<![\w-])(?!become_password\b)[\w-]*(?:passw|secret|token|api_?key|contrase)[\w-]*(?=[\"']?\s*[:=])"
+    r"|PRIVATE KEY",
+    re.IGNORECASE,
+)
 
 
 def render(problems: Sequence[Problem], console: Console) -> None:
@@ -89,12 +94,12 @@ def _source(line: str, number: int, column: int) -> list[Text]:
     line = line.expandtabs(1) if "\t" not in line[: max(column, 1)] else line.replace("\t", "→")
     start = min(max(column - 1, 0), len(line))
     length = _length(line, start)
-    if _SECRET.search(line):
+    if found := _SECRET.search(line):
         # What comes behind may be the secret itself.
-        line = f"{line[: start + length]}{' ...' if line[start + length :].strip(' :') else ''}"
-        if "PRIVATE KEY" in line:
-            length = min(length, 27)
-            line = f"{line[: start + length]} ..."
+        kept = line[: found.end()]
+        line = f"{kept} ..." if line[found.end() :].strip(" :\"'") else line
+        start = min(start, len(kept))
+        length = min(length, max(1, len(kept) - start))
     if start > _MAX_SHOWN // 2 and len(line) > _MAX_SHOWN:
         cut = start - _MAX_SHOWN // 4
         line, start = f"...{line[cut:]}", start - cut + 3

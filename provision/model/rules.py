@@ -164,11 +164,13 @@ def _address_remedy(text: str) -> str:  # noqa: PLR0911 - one return a mistake
         return f'Write only the name of the server: "{inside}".'
     if "@" in text:
         user, _, rest = text.rpartition("@")
-        return f'Write the user in its own line: address: "{rest}" and user: {user}.'
+        host, _, port = rest.partition(":") if rest.count(":") == 1 else (rest, "", "")
+        also = f", user: {user} and port: {port}" if port else f" and user: {user}"
+        return f'Each goes in a line of its own: address: "{host}"{also}.'
     if found := re.fullmatch(r"\[?([^\[\]]+?)\]?:(\d{1,5})", text):
         inside, port = found.groups()
         if _is_ip(inside) or _HOSTNAME.match(inside.lower()):
-            return f'Write the port in its own line: address: "{inside}" and port: {port}.'
+            return f'Each goes in a line of its own: address: "{inside}" and port: {port}.'
     if found := re.fullmatch(r"\[([^\]]+)\]", text):
         return f'Leave the brackets out: "{found.group(1)}".'
     if found := re.fullmatch(r"([^/]+)/\d+", text):
@@ -280,10 +282,7 @@ def _locale_remedy(value: str) -> str:
     if name not in names:
         language = name.split("_")[0]
         homes = {"ca": "ca_ES", "es": "es_ES", "en": "en_GB", "eu": "eu_ES", "gl": "gl_ES"}
-        if language in homes and "_" not in name:
-            name = homes[language].lower()
-        else:
-            name = meant(name, names).lower()
+        name = homes.get(language, meant(name, names)).lower()
     return (
         f'Did you mean "{names[name]}.UTF-8"?' if name in names else 'Such as "ca_ES.UTF-8" or "es_ES.UTF-8".'
     )
