@@ -12,8 +12,11 @@ from pydantic import BaseModel, ValidationError
 
 from provision.errors import Problem
 from provision.model import rules
-from provision.model.document import Document, read_document
+from provision.model.document import Document, Loc, read_document
 from provision.model.service import (
+    AptSource,
+    ArchiveSource,
+    NpmSource,
     ReleaseOffer,
     ServiceDefinition,
     Yes,
@@ -312,4 +315,27 @@ def _check_definition(entry: ServiceEntry, document: Document) -> list[Problem]:
                         code="unknown-system",
                     )
                 )
+        for place, source in enumerate(release.sources):
+            found += [
+                document.problem(
+                    (*loc, "sources", place, *key), f"The role has no files/{name}.", code="missing-file"
+                )
+                for key, name in _files_of(source)
+                if not (role_dir / "files" / name).exists()
+            ]
     return found
+
+
+def _files_of(source: AptSource | ArchiveSource | NpmSource) -> list[tuple[Loc, str]]:
+    """Files that a source expects in the role's ``files/``, each with its place in the source."""
+    match source:
+        case AptSource():
+            return [
+                (("repositories", index, "key"), repository.key)
+                for index, repository in enumerate(source.repositories)
+                if repository.key_url is None
+            ]
+        case NpmSource():
+            return [(("lock",), source.lock)]
+        case _:
+            return []
