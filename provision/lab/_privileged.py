@@ -29,11 +29,19 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupted)
     # Our files are for everybody to read, whatever the caller's habit is; secrets get their mode one by one.
     os.umask(0o022)
+    # Tells the caller that sudo let us through.
+    _say(started=True)
     try:
         result = perform(Request.model_validate_json(sys.stdin.read()), lambda line: _say(report=line))
     except ProvisionError as error:
         _say(error=type(error).__name__, message=error.message, remedy=error.remedy)
         return
+    except OSError as error:
+        _say(error="LabError", message=f"The lab's work as root failed: {error}", remedy="")
+        return
+    except KeyboardInterrupt:
+        # Told to the caller by its own Ctrl-C.
+        sys.exit(130)
     _say(result=None if isinstance(result, LabState) else result)
 
 

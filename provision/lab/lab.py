@@ -377,16 +377,24 @@ class Lab:
         except FileNotFoundError as error:
             raise RefusedError("The lab needs root, and sudo is not installed", "Run it as root.") from error
         answer: dict[str, object] = {}
+        started = False
         with process:
             if process.stdin is not None and process.stdout is not None:
                 process.stdin.write(request.model_dump_json())
                 process.stdin.close()
                 for line in process.stdout:
                     message = json.loads(line)
-                    if "report" in message:
+                    if "started" in message:
+                        started = True
+                    elif "report" in message:
                         self.report(message["report"])
                     else:
                         answer = message
+        if started and not answer:
+            raise LabError(
+                f"The lab's work as root was cut off (exit code {process.returncode})",
+                "Do the same again: what was left half-made is removed first.",
+            )
         if not answer:
             raise RefusedError(
                 "The lab needs root, and sudo did not give it",

@@ -5,10 +5,12 @@ import ipaddress
 import json
 import re
 import shutil
+import socket
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from provision.errors import LabError
 from provision.lab.names import Names, choose_subnet
 from provision.lab.state import LABS, RUN, LabState
 from provision.lab.system import Report, boot_id, environment, run, write_file
@@ -17,8 +19,15 @@ _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 def exists(interface: str) -> bool:
-    """Whether the host has a network interface of that name."""
-    return Path(f"/sys/class/net/{interface}").exists()
+    """Whether there is a network interface of that name.
+
+    Asked of the kernel and not of /sys, which shows another network's interfaces inside some containers.
+    """
+    try:
+        socket.if_nametoindex(interface)
+    except OSError:
+        return False
+    return True
 
 
 def taken_networks(own: str) -> list[ipaddress.IPv4Network]:
@@ -51,13 +60,17 @@ def taken_networks(own: str) -> list[ipaddress.IPv4Network]:
     return taken
 
 
-def _mtu() -> int:
+def _mtu(interface: str) -> int:
+    """The packet size of an interface; Ethernet's where there is none."""
+    links = json.loads(run("ip", "-j", "link", "show", "dev", interface, check=False).stdout or "[]")
+    return int(links[0]["mtu"]) if links else 1500
+
+
+def _mtu_outwards() -> int:
     """The packet size of the way out; a larger one would make downloads hang in a tunnel."""
     routes = json.loads(run("ip", "-j", "-4", "route", "show", "default").stdout or "[]")
-    for route in routes:
-        with contextlib.suppress(OSError, KeyError, ValueError):
-            return int(Path(f"/sys/class/net/{route['dev']}/mtu").read_text())
-    return 1500
+    devices = [route["dev"] for route in routes if "dev" in route]
+    return _mtu(devices[0]) if devices else 1500
 
 
 def ensure(state: LabState, report: Report) -> None:
@@ -69,7 +82,18 @@ def ensure(state: LabState, report: Report) -> None:
     if not exists(names.bridge):
         wanted = ipaddress.IPv4Network(state.subnet) if state.subnet else None
         state.subnet = str(choose_subnet(state.id, taken_networks(state.id), wanted))
-        run("ip", "link", "add", names.bridge, "mtu", str(_mtu()), "type", "bridge", "forward_delay", "0")
+        run(
+            "ip",
+            "link",
+            "add",
+            names.bridge,
+            "mtu",
+            str(_mtu_outwards()),
+            "type",
+            "bridge",
+            "forward_delay",
+            "0",
+        )
     run("ip", "addr", "replace", f"{state.gateway()}/24", "dev", names.bridge)
     run("ip", "link", "set", names.bridge, "up")
     table = f"ip {names.nft_table}"
@@ -103,9 +127,9 @@ table {table} {{
 def remove(id: str) -> None:
     """Remove the bridge, the rules and every cable of a lab. Call it with the global lock held."""
     names = Names(id)
-    for path in Path("/sys/class/net").iterdir():
-        if re.fullmatch(rf"{names.bridge}v\d+", path.name):
-            run("ip", "link", "delete", path.name, check=False)
+    for _, interface in socket.if_nameindex():
+        if re.fullmatch(rf"{names.bridge}v\d+", interface):
+            run("ip", "link", "delete", interface, check=False)
     if exists(names.bridge):
         run("ip", "link", "delete", names.bridge)
     if names.nft_table in run("nft", "list", "tables", "ip", check=False).stdout.split():
@@ -119,7 +143,7 @@ def add_machine(state: LabState, name: str, octet: int) -> Path:
     names = Names(state.id)
     namespace, cable = names.machine(name), names.veth(octet)
     remove_machine(state.id, name, octet)
-    mtu = Path(f"/sys/class/net/{names.bridge}/mtu").read_text().strip()
+    mtu = str(_mtu(names.bridge))
     run("ip", "netns", "add", namespace)
     run(
         "ip",
@@ -189,7 +213,13 @@ def _forwarding_on(id: str) -> None:
     # Written first: if we die in between, the former value is still known.
     write_file(_RECORD, record.model_dump_json())
     if _FORWARD.read_text().strip() != "1":
-        _FORWARD.write_text("1")
+        try:
+            _FORWARD.write_text("1")
+        except OSError as error:
+            raise LabError(
+                f"Forwarding of packets cannot be switched on here: {error.strerror}",
+                "Inside a container, switch it on outside: sysctl net.ipv4.ip_forward=1",
+            ) from error
 
 
 def _forwarding_off(id: str) -> None:

@@ -179,7 +179,7 @@ class _Lab:
                 )
             try:
                 self._boot(name, new=True)
-            except LabError:
+            except (LabError, OSError, KeyboardInterrupt):
                 self._destroy(name, keep_console=True)
                 raise
             done = self._load()

@@ -39,6 +39,9 @@ BOOT_SECONDS = 120.0
 #: How long a clean shutdown may take.
 STOP_SECONDS = 45.0
 
+# Downloads are kept for the next machines for so long.
+_KEEP_DAYS = 60
+
 _ARCHIVES = "var/cache/apt/archives"
 _NPM = "root/.npm/_cacache"
 _NSPAWN = Path("/run/systemd/nspawn")
@@ -208,6 +211,8 @@ class Runtime:
         if not self.root.is_dir() or not (self.root / "etc").is_dir():
             return 0
         with lock(CACHE / ".packages.lock"):
+            for cache in (CACHE / "debs" / release, CACHE / "npm" / release):
+                _drop_old(cache)
             return self._harvest(_ARCHIVES, CACHE / "debs" / release, ".deb") + self._harvest(
                 _NPM, CACHE / "npm" / release, ""
             )
@@ -427,6 +432,15 @@ class Runtime:
         remove_tree(self.directory)
         (self.directory.parent / f".#{self.name}.lck").unlink(missing_ok=True)
         self.files.console(self.name).unlink(missing_ok=True)
+
+
+def _drop_old(cache: Path) -> None:
+    """Remove downloads that were kept long ago: by now there are newer ones, and the disk is not ours alone.
+    """
+    limit = time.time() - _KEEP_DAYS * 86400
+    for path in cache.rglob("*"):
+        if path.is_file() and path.stat().st_mtime < limit:
+            path.unlink()
 
 
 def _mode(path: Path, default: int) -> int:

@@ -287,7 +287,7 @@ def test_a_killed_up_can_be_repeated_or_undone(lab: Lab) -> None:
 
 
 def kill_in_up(lab: Lab, moment: str) -> None:
-    """Make the machine "demo" and be killed, without a chance to tidy up, when a step of that has been done."""
+    """Make the machine "demo" and be killed outright when a step of that has been done."""
     program = f"""
 import os, signal, sys
 from pathlib import Path
@@ -301,7 +301,10 @@ Lab(Path(sys.argv[1])).up("demo")
 """
     prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
     done = subprocess.run(
-        [*prefix, sys.executable, "-c", program, lab.directory], capture_output=True, text=True, check=False
+        [*prefix, sys.executable, "-c", program, lab.directory],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode in {-signal.SIGKILL, 128 + signal.SIGKILL}, done.stderr
     assert any(traces(lab).values())

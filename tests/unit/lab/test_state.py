@@ -138,6 +138,14 @@ def test_sudo_that_does_not_let_us_is_a_refusal_with_a_remedy(
     assert "sudo" in caught.value.remedy
 
 
+def test_work_as_root_that_was_cut_off_is_not_taken_for_a_missing_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _Sudo(tmp_path, [{"started": True}, {"report": "Removing demo"}], monkeypatch)
+    with pytest.raises(LabError, match="cut off"):
+        Lab(tmp_path).down()
+
+
 def test_the_privileged_part_refuses_an_order_with_anything_unknown_in_it() -> None:
     with pytest.raises(ValueError, match="surprise"):
         Request.model_validate({"operation": "down", "directory": "/", "owner": 0, "group": 0, "surprise": 1})
