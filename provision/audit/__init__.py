@@ -16,6 +16,16 @@ from provision.audit.record import (
 )
 
 __all__ = [
-    "FileRecorder", "Person", "Revision", "RunIntent", "RunOutcome", "RunRecorder", "find_run", "last_good", "list_runs",
-    "new_run_id", "now", "tasks_of",
-]  # fmt: skip
+    "FileRecorder",
+    "Person",
+    "Revision",
+    "RunIntent",
+    "RunOutcome",
+    "RunRecorder",
+    "find_run",
+    "last_good",
+    "list_runs",
+    "new_run_id",
+    "now",
+    "tasks_of",
+]

@@ -1,7 +1,8 @@
 """The record of a run: who did what to which school, when, from which revision, with which result, task by task.
 
-One directory a run under ``runs/<school>/``: ``run.json`` (who, what, outcome) and ``tasks.jsonl`` (each result, secrets
-removed by value). Writers know only the small ``RunRecorder`` interface, so that what stands behind it can change.
+One directory a run under ``runs/<school>/``: ``run.json`` (who, what, outcome) and ``tasks.jsonl`` (each result,
+secrets removed by value). Writers know only the small ``RunRecorder`` interface, so that what stands behind it can
+change.
 """
 
 import contextlib
@@ -178,7 +179,9 @@ class FileRecorder:
             **self._redact(asdict(intent)),
             "outcome": "running",
         }
-        self._tasks = os.open(directory / "tasks.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._tasks = os.open(
+            directory / "tasks.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
         self._save()
 
     def task(self, result: Mapping[str, Any]) -> None:
@@ -203,7 +206,10 @@ class FileRecorder:
             with contextlib.suppress(ValueError, OSError):
                 document = json.loads(file.read_text(encoding="utf-8"))
                 if document.get("outcome") == "running":
-                    document |= {"outcome": "broken off", "note": f"it was killed or its machine went down; noticed at {now()}"}
+                    document |= {
+                        "outcome": "broken off",
+                        "note": f"it was killed or its machine went down; noticed at {now()}",
+                    }
                     _write(file, document)
 
     def _save(self) -> None:
@@ -212,7 +218,9 @@ class FileRecorder:
 
 
 def _write(file: Path, document: Mapping[str, Any]) -> None:
-    write_atomically(file, (json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n").encode(), mode=0o600)
+    write_atomically(
+        file, (json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n").encode(), mode=0o600
+    )
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -232,7 +240,15 @@ def list_runs(directory: Path, school: str | None = None) -> list[dict[str, Any]
         try:
             found.append(json.loads(file.read_text(encoding="utf-8")))
         except (OSError, ValueError):
-            found.append({"run": file.parent.name, "school": file.parent.parent.name, "outcome": "damaged", "verb": "?", "started": ""})
+            found.append(
+                {
+                    "run": file.parent.name,
+                    "school": file.parent.parent.name,
+                    "outcome": "damaged",
+                    "verb": "?",
+                    "started": "",
+                }
+            )
     return sorted(found, key=lambda run: str(run.get("run", "")), reverse=True)
 
 
@@ -245,7 +261,11 @@ def find_run(directory: Path, run: str) -> tuple[dict[str, Any], Path]:
     Raises:
         UsageError: there is none, or several.
     """
-    files = [file for file in directory.glob("*/*/run.json") if file.parent.name.startswith(run) or file.parent.name.endswith(run)]
+    files = [
+        file
+        for file in directory.glob("*/*/run.json")
+        if file.parent.name.startswith(run) or file.parent.name.endswith(run)
+    ]
     if len(files) != 1:
         several = ", ".join(sorted(file.parent.name for file in files)[:5])
         raise UsageError(
@@ -255,7 +275,9 @@ def find_run(directory: Path, run: str) -> tuple[dict[str, Any], Path]:
     try:
         return json.loads(files[0].read_text(encoding="utf-8")), files[0].parent
     except ValueError as error:
-        raise ProvisionError(f"{files[0]} is damaged: {error}", "restore it from a backup of the workspace") from error
+        raise ProvisionError(
+            f"{files[0]} is damaged: {error}", "restore it from a backup of the workspace"
+        ) from error
 
 
 def tasks_of(directory: Path) -> Iterator[dict[str, Any]]:

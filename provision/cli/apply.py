@@ -8,23 +8,44 @@ from typing import Annotated, Any
 
 import typer
 
-from provision.cli.options import JsonOption, MirrorOption, SchoolsArgument, ServiceOption, WorkspaceOption, YesOption
+from provision.cli.options import (
+    JsonOption,
+    MirrorOption,
+    SchoolsArgument,
+    ServiceOption,
+    WorkspaceOption,
+    YesOption,
+)
 from provision.cli.output import console, emit_json, errors, interactive
 from provision.cli.progress import RunDisplay
 from provision.cli.report import checks_table, prepared_notes, report_json, show_apply, show_plan
-from provision.engine.operation import Estimate, Operation, Prepared, Report, operation, prepare, refuse_problems
+from provision.engine.operation import (
+    Estimate,
+    Operation,
+    Prepared,
+    Report,
+    operation,
+    prepare,
+    refuse_problems,
+)
 from provision.errors import ProvisionError, UsageError
 from provision.model import Workspace, find_workspace, load_workspace
 
 SkipOption = Annotated[
     bool,
-    typer.Option("--skip-unavailable", help="Leave out services whose source cannot be reached (lab workspaces only)."),
+    typer.Option(
+        "--skip-unavailable", help="Leave out services whose source cannot be reached (lab workspaces only)."
+    ),
 ]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("apply", epilog="Examples: provision apply escola-mar · provision apply escola-mar escola-pi --yes · provision apply escola-mar --service etherpad")(apply)
+    app.command(
+        "apply",
+        epilog="Examples: provision apply escola-mar · provision apply escola-mar escola-pi --yes · "
+        "provision apply escola-mar --service etherpad",
+    )(apply)
 
 
 def apply(
@@ -46,16 +67,28 @@ def apply(
         raise UsageError("there is nobody to ask", "look first with: provision plan SCHOOL, then give --yes")
 
     def one(school: str) -> tuple[Report, Prepared]:
-        return _apply_one(loaded, school, service or [], mirror, yes=yes, skip=skip_unavailable, quiet=json_output)
+        return _apply_one(
+            loaded, school, service or [], mirror, yes=yes, skip=skip_unavailable, quiet=json_output
+        )
 
     results, failures = each_school(loaded, schools, one)
     if json_output:
-        emit_json("provision/apply/v1", {"schools": [report_json(*result, diff=False) for result in results], "errors": failures})
+        emit_json(
+            "provision/apply/v1",
+            {"schools": [report_json(*result, diff=False) for result in results], "errors": failures},
+        )
     raise typer.Exit(exit_code([report for report, _ in results], failures, schools))
 
 
 def _apply_one(
-    workspace: Workspace, school: str, only: list[str], mirror: str | None, *, yes: bool, skip: bool, quiet: bool
+    workspace: Workspace,
+    school: str,
+    only: list[str],
+    mirror: str | None,
+    *,
+    yes: bool,
+    skip: bool,
+    quiet: bool,
 ) -> tuple[Report, Prepared]:
     prepared = prepare(workspace, school, only=only, mirror=mirror, skip_unavailable=skip)
     if not quiet:
@@ -86,7 +119,9 @@ def _ask(current: Operation, prepared: Prepared) -> Report | None:
         return report
     if report.change_count:
         show_plan(report, prepared, diff=False)
-        typer.confirm(f"Apply these {report.change_count} steps to {prepared.school.name}?", abort=True, err=True)
+        typer.confirm(
+            f"Apply these {report.change_count} steps to {prepared.school.name}?", abort=True, err=True
+        )
     else:
         console.print(f"{prepared.school.id}: nothing would change; probing its services.")
     return None
@@ -101,7 +136,9 @@ def stops(current: Operation) -> Iterator[None]:
         name = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "a closed terminal"}
         current.cancel(f"stopped by {name[signal.Signals(number)]}")
 
-    former = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    former = {
+        number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         yield
     finally:
@@ -109,7 +146,9 @@ def stops(current: Operation) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def each_school(workspace: Workspace, schools: list[str], one: Any) -> tuple[list[tuple[Report, Prepared]], list[dict[str, Any]]]:
+def each_school(
+    workspace: Workspace, schools: list[str], one: Any
+) -> tuple[list[tuple[Report, Prepared]], list[dict[str, Any]]]:
     """Do something for each school in turn; a school that is refused does not keep the others from their turn.
 
     Returns:
@@ -132,7 +171,14 @@ def each_school(workspace: Workspace, schools: list[str], one: Any) -> tuple[lis
         except ProvisionError as error:
             if len(schools) == 1:
                 raise
-            failures.append({"school": school, "error": error.message, "remedy": error.remedy, "exit_code": error.exit_code})
+            failures.append(
+                {
+                    "school": school,
+                    "error": error.message,
+                    "remedy": error.remedy,
+                    "exit_code": error.exit_code,
+                }
+            )
             report_error(error, words=True)
             continue
         if results[-1][0].outcome == "cancelled":
@@ -142,7 +188,13 @@ def each_school(workspace: Workspace, schools: list[str], one: Any) -> tuple[lis
 
 def exit_code(reports: list[Report], failures: list[dict[str, Any]], schools: list[str]) -> int:
     """0 fine, 1 one school with problems, 4 several schools and some failed."""
-    bad = len(failures) + sum(report.outcome != "ok" for report in reports) + len(schools) - len(reports) - len(failures)
+    bad = (
+        len(failures)
+        + sum(report.outcome != "ok" for report in reports)
+        + len(schools)
+        - len(reports)
+        - len(failures)
+    )
     if not bad:
         return 0
     return 4 if len(schools) > 1 else 1

@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 
 from provision import paths
+from provision.artifacts import forget_installed
 from provision.cli.output import console, errors
 from provision.cli.progress import duration
-from provision.engine.ssh import host_key_name, trust_like
+from provision.engine.ssh import host_key_name, known_keys, trust_like
 from provision.errors import RunFailedError, UsageError
 from provision.files import write_atomically
 from provision.lab import RELEASES, Lab, Machine
@@ -25,14 +26,23 @@ MACHINE = "demo"
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("demo", epilog="Examples: provision demo · provision demo --release trixie · provision lab down --all removes it")(demo)
+    app.command(
+        "demo",
+        epilog="Examples: provision demo · provision demo --release trixie · provision lab down --all removes it",
+    )(demo)
 
 
 def demo(
-    release: Annotated[str, typer.Option(help=f"Debian release of the server: {' or '.join(RELEASES)}.", metavar="RELEASE")] = "bookworm",
+    release: Annotated[
+        str, typer.Option(help=f"Debian release of the server: {' or '.join(RELEASES)}.", metavar="RELEASE")
+    ] = "bookworm",
     directory: Annotated[
         Path | None,
-        typer.Option("--directory", help="Where the demo's workspace is; inventories/demo of a checkout, else ./provision-demo.", show_default=False),
+        typer.Option(
+            "--directory",
+            help="Where the demo's workspace is; inventories/demo of a checkout, else ./provision-demo.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Boot a disposable server on this machine and provision a whole school onto it, by the ordinary commands.
@@ -64,11 +74,15 @@ def _say(number: int, text: str) -> None:
 def _workspace(directory: Path | None) -> Path:
     """The demo's workspace; made from the shipped one where it is not there yet."""
     if directory is None:
-        directory = paths.DEMO_INVENTORY if paths.ROOT != paths.PACKAGE / "_shipped" else Path("provision-demo")
+        directory = (
+            paths.DEMO_INVENTORY if paths.ROOT != paths.PACKAGE / "_shipped" else Path("provision-demo")
+        )
     directory = directory.absolute()
     if not (directory / "municipality.yml").exists():
         if directory.exists() and any(directory.iterdir()):
-            raise UsageError(f"{directory} is not empty and no workspace", "name another place with --directory")
+            raise UsageError(
+                f"{directory} is not empty and no workspace", "name another place with --directory"
+            )
         shutil.copytree(paths.DEMO_INVENTORY, directory, dirs_exist_ok=True)
     return directory
 
@@ -86,8 +100,12 @@ def _introduce(lab: Lab, machine: Machine, place: Path) -> tuple[Workspace, Reso
         lab.add_name(name, machine.name)
     write_atomically(state / "hosts", f"{machine.address} {' '.join(names)}\n".encode(), mode=0o644)
     # The lab made the server, so it knows the host keys: nobody has to compare fingerprints.
+    former = known_keys(workspace).lookup(host_key_name(host))
     known_as = machine.address if machine.port == 22 else f"[{machine.address}]:{machine.port}"
     trust_like(workspace, host_key_name(host), machine.known_hosts, known_as)
+    if former and not former.items() <= (known_keys(workspace).lookup(host_key_name(host)) or {}).items():
+        # The server is a new one: what was installed on the former is not there.
+        forget_installed(workspace, school)
     return workspace, school
 
 
@@ -102,7 +120,9 @@ def _ordinary(place: Path, *words: str) -> None:
         )
 
 
-def _farewell(workspace: Workspace, school: ResolvedSchool, machine: Machine, place: Path, seconds: float) -> None:
+def _farewell(
+    workspace: Workspace, school: ResolvedSchool, machine: Machine, place: Path, seconds: float
+) -> None:
     program = "provision" if shutil.which("provision") else f"{Path(sys.executable).parent / 'provision'}"
     option = f"-w {os.path.relpath(place)}"
     authority = os.path.relpath(workspace.ca_dir / "ca.pem")
@@ -110,12 +130,27 @@ def _farewell(workspace: Workspace, school: ResolvedSchool, machine: Machine, pl
     for service in school.services.values():
         name = service.hostname
         console.print(f"\n{service.definition.title.en}", style="name", markup=False)
-        console.print(f"  open     https://{name}/ (the name is known to the lab only, so tell the browser where it is:)", markup=False)
-        console.print(f'           chromium --host-resolver-rules="MAP {name} {machine.address}" https://{name}/', markup=False, soft_wrap=True)
-        console.print(f"           curl --cacert {authority} --resolve {name}:443:{machine.address} https://{name}/", markup=False, soft_wrap=True)
-        console.print(f"           (its certificate is by the demo's own authority: {authority})", markup=False)
+        console.print(
+            f"  open     https://{name}/ (the name is known to the lab only, so tell the browser where it is:)",
+            markup=False,
+        )
+        console.print(
+            f'           chromium --host-resolver-rules="MAP {name} {machine.address}" https://{name}/',
+            markup=False,
+            soft_wrap=True,
+        )
+        console.print(
+            f"           curl --cacert {authority} --resolve {name}:443:{machine.address} https://{name}/",
+            markup=False,
+            soft_wrap=True,
+        )
+        console.print(
+            f"           (its certificate is by the demo's own authority: {authority})", markup=False
+        )
     console.print("\nLog in", style="name")
-    console.print("  pads     no account is needed: whoever knows a pad's address can write in it", markup=False)
+    console.print(
+        "  pads     no account is needed: whoever knows a pad's address can write in it", markup=False
+    )
     console.print(f"  server   {program} lab ssh {machine.name}", markup=False)
     console.print(f"  secrets  {program} secrets show {school.id} {option} --reveal", markup=False)
     console.print("\nTry next", style="name")

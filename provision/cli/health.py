@@ -15,7 +15,10 @@ from provision.model import find_workspace, load_workspace
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("health", epilog="Examples: provision health escola-mar · provision health escola-mar --service etherpad --json")(health)
+    app.command(
+        "health",
+        epilog="Examples: provision health escola-mar · provision health escola-mar --service etherpad --json",
+    )(health)
 
 
 def health(
@@ -36,12 +39,17 @@ def health(
         finally:
             connections.close()
     if json_output:
-        emit_json("provision/health/v1", {"schools": {school: [asdict(probe) for probe in probes] for school, probes in results.items()}})
+        emit_json(
+            "provision/health/v1",
+            {"schools": {school: [asdict(probe) for probe in probes] for school, probes in results.items()}},
+        )
     else:
         for school_id, probes in results.items():
             console.print(school_id, style="name", markup=False)
             probes_table(probes, console)
     states = {probe.state for probes in results.values() for probe in probes}
     if not any(results.values()):
-        raise RefusedError("there is nothing to ask: no service of these schools has a probe", "provision school show SCHOOL")
+        raise RefusedError(
+            "there is nothing to ask: no service of these schools has a probe", "provision school show SCHOOL"
+        )
     raise typer.Exit(3 if states == {"unreachable"} else int(bool(states - {"ok"})))

@@ -18,11 +18,20 @@ def register(app: typer.Typer) -> None:
 
 
 def inventory(
-    listing: Annotated[bool, typer.Option("--list", help="All groups and hosts, with their variables.")] = False,
-    host: Annotated[str | None, typer.Option("--host", help="The variables of one host.", show_default=False)] = None,
+    listing: Annotated[
+        bool, typer.Option("--list", help="All groups and hosts, with their variables.")
+    ] = False,
+    host: Annotated[
+        str | None, typer.Option("--host", help="The variables of one host.", show_default=False)
+    ] = None,
     school: Annotated[
         list[str] | None,
-        typer.Option("--school", envvar="PROVISION_SCHOOL", help="Only this school (may be given several times).", show_default=False),
+        typer.Option(
+            "--school",
+            envvar="PROVISION_SCHOOL",
+            help="Only this school (may be given several times).",
+            show_default=False,
+        ),
     ] = None,
     workspace: WorkspaceOption = None,
     mirror: MirrorOption = None,

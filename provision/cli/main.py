@@ -7,7 +7,20 @@ from typing import Annotated, NoReturn
 import typer
 
 import provision
-from provision.cli import apply, artifacts, check, demo, health, init, inventory, lab, plan, runs, school, secrets
+from provision.cli import (
+    apply,
+    artifacts,
+    check,
+    demo,
+    health,
+    init,
+    inventory,
+    lab,
+    plan,
+    runs,
+    school,
+    secrets,
+)
 from provision.cli.output import console, emit_json, errors, json_wanted
 from provision.cli.problems import render
 from provision.errors import ConfigurationError, ProvisionError, RefusedError

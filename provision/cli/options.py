@@ -32,7 +32,9 @@ MirrorOption = Annotated[
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ServiceOption = Annotated[
     list[str] | None,
-    typer.Option("--service", "-s", help="Only this service (may be given several times).", show_default=False),
+    typer.Option(
+        "--service", "-s", help="Only this service (may be given several times).", show_default=False
+    ),
 ]
 SchoolsArgument = Annotated[
     list[str], typer.Argument(metavar="SCHOOL...", help="One school or several.", show_default=False)

@@ -22,7 +22,6 @@ _THEME = Theme(
 )
 
 
-
 def _width(stream: TextIO) -> int | None:
     """A file or a pipe has no width: tables get room, so that ``grep`` finds whole words."""
     return None if stream.isatty() or "COLUMNS" in os.environ else 200

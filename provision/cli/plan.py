@@ -15,7 +15,11 @@ from provision.model import find_workspace, load_workspace
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("plan", epilog="Examples: provision plan escola-mar · provision plan escola-mar --diff · provision plan escola-mar --exit-code --json")(plan)
+    app.command(
+        "plan",
+        epilog="Examples: provision plan escola-mar · provision plan escola-mar --diff · "
+        "provision plan escola-mar --exit-code --json",
+    )(plan)
 
 
 def plan(
@@ -24,7 +28,9 @@ def plan(
     service: ServiceOption = None,
     mirror: MirrorOption = None,
     diff: Annotated[bool, typer.Option("--diff", help="Show every difference.")] = False,
-    pending_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 when something would change.")] = False,
+    pending_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 when something would change.")
+    ] = False,
     skip_unavailable: SkipOption = False,
     json_output: JsonOption = False,
 ) -> None:
@@ -32,7 +38,9 @@ def plan(
     loaded = load_workspace(find_workspace(workspace))
 
     def one(school: str) -> tuple[Report, Prepared]:
-        prepared = prepare(loaded, school, only=service or [], mirror=mirror, skip_unavailable=skip_unavailable)
+        prepared = prepare(
+            loaded, school, only=service or [], mirror=mirror, skip_unavailable=skip_unavailable
+        )
         if not json_output:
             prepared_notes(prepared, errors)
         with operation(prepared, "plan") as current, stops(current):
@@ -45,7 +53,10 @@ def plan(
 
     results, failures = each_school(loaded, schools, one)
     if json_output:
-        emit_json("provision/plan/v1", {"schools": [report_json(*result, diff=diff) for result in results], "errors": failures})
+        emit_json(
+            "provision/plan/v1",
+            {"schools": [report_json(*result, diff=diff) for result in results], "errors": failures},
+        )
     code = exit_code([report for report, _ in results], failures, schools)
     if not code and pending_code and any(report.change_count for report, _ in results):
         code = 1

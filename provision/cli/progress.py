@@ -49,7 +49,9 @@ class RunDisplay:
             self.say(f"The last whole run took {duration(self._estimate.seconds)}.")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._finish_role()
         self._progress.stop()
 
@@ -116,4 +118,3 @@ def duration(seconds: float) -> str:
     """``75`` as ``1 min 15 s``."""
     whole = max(0, round(seconds))
     return f"{whole // 60} min {whole % 60:02} s" if whole >= 60 else f"{whole} s"
-

@@ -26,7 +26,9 @@ def checks_table(checks: Sequence[Check], target: Console) -> None:
         table.add_column(title, overflow="fold")
     for check in checks:
         mark, style = _MARKS[check.state]
-        table.add_row(Text(mark, style), Text(f"{check.area}: {check.subject}"), Text(check.found), Text(check.remedy))
+        table.add_row(
+            Text(mark, style), Text(f"{check.area}: {check.subject}"), Text(check.found), Text(check.remedy)
+        )
     target.print(table)
 
 
@@ -37,18 +39,30 @@ def probes_table(probes: Sequence[ProbeResult], target: Console) -> None:
         table.add_column(title, overflow="fold")
     for probe in probes:
         mark, style = _MARKS[probe.state]
-        table.add_row(Text(mark, style), Text(probe.service), Text(probe.title), Text(probe.measured), Text(probe.remedy))
+        table.add_row(
+            Text(mark, style),
+            Text(probe.service),
+            Text(probe.title),
+            Text(probe.measured),
+            Text(probe.remedy),
+        )
     target.print(table)
 
 
 def prepared_notes(prepared: Prepared, target: Console) -> None:
     """What was generated, what is left out, and which release is not fit for a school."""
     if prepared.new_secrets:
-        target.print(f"Generated {len(prepared.new_secrets)} secrets into the school's vault: {', '.join(prepared.new_secrets)}", style="quiet")
+        target.print(
+            f"Generated {len(prepared.new_secrets)} secrets into the school's vault: {', '.join(prepared.new_secrets)}",
+            style="quiet",
+        )
     for selection in prepared.selections:
         if selection.lab_only:
             note = selection.note.en if selection.note else "for disposable servers only"
-            target.print(f"{selection.service} {selection.version} is for the lab, never for a school: {note}", style="warn")
+            target.print(
+                f"{selection.service} {selection.version} is for the lab, never for a school: {note}",
+                style="warn",
+            )
     left_out(prepared.left_out, target)
 
 
@@ -75,8 +89,15 @@ def show_plan(report: Report, prepared: Prepared, *, diff: bool) -> None:
         for result in results:
             console.print(Text("  ~ ", "change") + Text(describe(result)))
             if diff and result.diff:
-                console.print(Syntax(result.diff, "diff", theme="ansi_dark", background_color="default", word_wrap=True) if console.is_terminal else Text(result.diff))
-    console.print(f"See every difference: provision plan {report.school} --diff. Do it: provision apply {report.school}", style="quiet")
+                console.print(
+                    Syntax(result.diff, "diff", theme="ansi_dark", background_color="default", word_wrap=True)
+                    if console.is_terminal
+                    else Text(result.diff)
+                )
+    console.print(
+        f"See every difference: provision plan {report.school} --diff. Do it: provision apply {report.school}",
+        style="quiet",
+    )
 
 
 def show_failure(report: Report, target: Console) -> None:
@@ -147,7 +168,10 @@ def report_json(report: Report, prepared: Prepared, *, diff: bool = True) -> dic
             }
             for selection in prepared.selections
         ],
-        "left_out": [{"service": item.service, "reasons": list(item.reasons), "remedy": item.remedy} for item in prepared.left_out],
+        "left_out": [
+            {"service": item.service, "reasons": list(item.reasons), "remedy": item.remedy}
+            for item in prepared.left_out
+        ],
         "probes": [asdict(probe) for probe in report.probes],
         "record": report.record,
     }

@@ -51,9 +51,16 @@ def list_command(
     console.print(table)
 
 
-@app.command("show", epilog="Examples: provision runs show last · provision runs show 20261123T101500Z-3fa2b1 --log")
+@app.command(
+    "show", epilog="Examples: provision runs show last · provision runs show 20261123T101500Z-3fa2b1 --log"
+)
 def show(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, an unambiguous part of it, or 'last'.", show_default=False)],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="Its id, an unambiguous part of it, or 'last'.", show_default=False
+        ),
+    ],
     workspace: WorkspaceOption = None,
     log: Annotated[bool, typer.Option("--log", help="Every step, with its differences and errors.")] = False,
     json_output: JsonOption = False,
@@ -85,11 +92,21 @@ def _show(run: dict[str, Any]) -> None:
         ("who", f"{person.get('name')} (user {person.get('user')} on {person.get('machine')})"),
         ("when", f"{run.get('started')} to {run.get('ended', '(has not ended)')}"),
         ("from", commit + (", with changes that are not committed" if revision.get("dirty") else "")),
-        ("with", f"provision {run.get('provision')}" + (f" ({run['code']['commit'][:12]}{', changed' if run['code'].get('dirty') else ''})" if (run.get("code") or {}).get("commit") else "")),
+        (
+            "with",
+            f"provision {run.get('provision')}"
+            + (
+                f" ({run['code']['commit'][:12]}{', changed' if run['code'].get('dirty') else ''})"
+                if (run.get("code") or {}).get("commit")
+                else ""
+            ),
+        ),
         ("outcome", str(run.get("outcome")) + (f": {run['note']}" if run.get("note") else "")),
     ]
-    for host in run.get("hosts", []):
-        lines.append(("host", f"{host['name']}: {host['address']}, host key {host['host_key']}"))
+    lines += [
+        ("host", f"{host['name']}: {host['address']}, host key {host['host_key']}")
+        for host in run.get("hosts", [])
+    ]
     for service in run.get("services", []):
         lab = ", for the lab only" if service.get("lab_only") else ""
         lines.append(("service", f"{service['service']} {service['version']} ({service['source']}{lab})"))
@@ -113,7 +130,12 @@ def _show(run: dict[str, Any]) -> None:
 
 def _show_task(task: dict[str, Any]) -> None:
     style = {"changed": "change", "failed": "bad", "unreachable": "bad"}.get(task["status"], "quiet")
-    console.print(Text(f"{task['at']} {task['host']} {task['role']}: {task['name']} [{task['status']}, {task['duration']:.1f} s]", style))
+    console.print(
+        Text(
+            f"{task['at']} {task['host']} {task['role']}: {task['name']} [{task['status']}, {task['duration']:.1f} s]",
+            style,
+        )
+    )
     for key in ("diff", "error"):
         if task.get(key):
             console.print(Text(task[key]))

@@ -6,7 +6,15 @@ import typer
 
 from provision.cli.options import JsonOption, SchoolArgument, WorkspaceOption, YesOption
 from provision.cli.output import console, emit_json, errors, interactive
-from provision.engine.ssh import JumpHost, fingerprint, host_key_name, known_hosts_name, known_keys, scan_host_key, trust
+from provision.engine.ssh import (
+    JumpHost,
+    fingerprint,
+    host_key_name,
+    known_hosts_name,
+    known_keys,
+    scan_host_key,
+    trust,
+)
 from provision.errors import UsageError
 from provision.model import ResolvedHost, Workspace, find_workspace, load_workspace
 
@@ -15,7 +23,9 @@ def trust_command(
     school: SchoolArgument,
     workspace: WorkspaceOption = None,
     yes: YesOption = False,
-    replace: Annotated[bool, typer.Option("--replace", help="The server was set up anew: forget its former key.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="The server was set up anew: forget its former key.")
+    ] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Show the host keys of a school's servers and store them in the workspace's known_hosts.
@@ -28,14 +38,34 @@ def trust_command(
     for host in loaded.school(school).hosts.values():
         if host.jump:
             jump = JumpHost.parse(host.jump, host.user)
-            shown.append(_trust_one(loaded, school, known_hosts_name(jump.address, jump.port), jump.address, jump.port, None, yes, replace))
-        shown.append(_trust_one(loaded, school, host_key_name(host), host.address, host.port, host, yes, replace))
+            shown.append(
+                _trust_one(
+                    loaded,
+                    school,
+                    known_hosts_name(jump.address, jump.port),
+                    jump.address,
+                    jump.port,
+                    None,
+                    yes,
+                    replace,
+                )
+            )
+        shown.append(
+            _trust_one(loaded, school, host_key_name(host), host.address, host.port, host, yes, replace)
+        )
     if json_output:
         emit_json("provision/trust/v1", {"school": school, "keys": shown})
 
 
 def _trust_one(
-    workspace: Workspace, school: str, name: str, address: str, port: int, behind: ResolvedHost | None, yes: bool, replace: bool
+    workspace: Workspace,
+    school: str,
+    name: str,
+    address: str,
+    port: int,
+    behind: ResolvedHost | None,
+    yes: bool,
+    replace: bool,
 ) -> dict[str, str]:
     key = scan_host_key(workspace, school, address, port, behind)
     now = f"{key.get_name()} {fingerprint(key)}"
@@ -50,7 +80,8 @@ def _trust_one(
         if not replace:
             raise UsageError(
                 f"the host key of {name} is not the trusted one: nothing was stored",
-                f"if the server was set up anew, compare with its console, then: provision school trust {school} --replace",
+                "if the server was set up anew, compare with its console, then: "
+                f"provision school trust {school} --replace",
             )
     if not yes:
         if not interactive():

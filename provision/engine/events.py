@@ -114,14 +114,30 @@ def slim(event: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-_KEPT = ("changed", "msg", "diff", "dest", "path", "name", "state", "stderr", "stdout", "rc", "cmd", "exception", "censored")
+_KEPT = (
+    "changed",
+    "msg",
+    "diff",
+    "dest",
+    "path",
+    "name",
+    "state",
+    "stderr",
+    "stdout",
+    "rc",
+    "cmd",
+    "exception",
+    "censored",
+)
 
 
 def _slim_result(result: dict[str, Any]) -> dict[str, Any]:
     kept = {key: result[key] for key in _KEPT if key in result}
     arguments = (result.get("invocation") or {}).get("module_args") or {}
     kept["args"] = {
-        key: arguments[key] for key in ("name", "path", "dest", "state", "enabled", "pkg", "src") if arguments.get(key) is not None
+        key: arguments[key]
+        for key in ("name", "path", "dest", "state", "enabled", "pkg", "src")
+        if arguments.get(key) is not None
     }
     if isinstance(result.get("results"), list):
         kept["results"] = [_slim_result(item) for item in result["results"] if isinstance(item, dict)]
@@ -156,7 +172,7 @@ def from_slim(data: dict[str, Any]) -> Event:
     )
 
 
-def _details(action: str, result: dict[str, Any]) -> list[str]:
+def _details(action: str, result: dict[str, Any]) -> list[str]:  # noqa: PLR0911 - one for each kind of module
     """What a changed task did, in a few plain words; empty where its name says it all."""
     if "results" in result:
         return [line for item in result["results"] if item.get("changed") for line in _details(action, item)]
@@ -169,7 +185,9 @@ def _details(action: str, result: dict[str, Any]) -> list[str]:
             return [_file_detail(str(place), result)] if place else []
         case "file":
             state = args.get("state") or "file"
-            kind = {"directory": "directory", "absent": "removes", "link": "link", "touch": "file"}.get(state, "permissions of")
+            kind = {"directory": "directory", "absent": "removes", "link": "link", "touch": "file"}.get(
+                state, "permissions of"
+            )
             return [f"{kind} {place}"] if place else []
         case "systemd_service" | "systemd" | "service":
             words = [str(args[key]) for key in ("state",) if args.get(key)]
@@ -184,7 +202,9 @@ def _details(action: str, result: dict[str, Any]) -> list[str]:
 
 def _apt_details(result: dict[str, Any]) -> list[str]:
     # apt-get's own lines of a simulation and of a real installation alike.
-    text = str(result.get("stdout") or "") + str((result.get("diff") or {}).get("prepared", "") if isinstance(result.get("diff"), dict) else "")
+    text = str(result.get("stdout") or "") + str(
+        (result.get("diff") or {}).get("prepared", "") if isinstance(result.get("diff"), dict) else ""
+    )
     installed: list[str] = []
     for line in text.splitlines():
         words = line.split()
@@ -239,9 +259,13 @@ def _as_lines(value: object) -> list[str]:
 
 def _error_text(result: dict[str, Any]) -> str:
     if result.get("censored"):
-        return "the task handles secrets, so its output is hidden; look at the service's own log on the server"
+        return (
+            "the task handles secrets, so its output is hidden; look at the service's own log on the server"
+        )
     if "results" in result:
-        return "\n".join(_error_text(item) for item in result["results"] if item.get("failed"))[:TEXT_LIMIT] or str(result.get("msg", ""))
+        return "\n".join(_error_text(item) for item in result["results"] if item.get("failed"))[
+            :TEXT_LIMIT
+        ] or str(result.get("msg", ""))
     parts = [str(result[key]).strip() for key in ("msg", "stderr", "exception") if result.get(key)]
     if not result.get("stderr") and result.get("stdout"):
         parts.append(str(result["stdout"]).strip())

@@ -83,7 +83,9 @@ class HostLock:
             channel.sendall((before + json.dumps(self._holder) + "\n").encode())
             answer = _read_line(channel)
         except (OSError, paramiko.SSHException, EOFError) as error:
-            raise RefusedError(f"the lock of {self._connection.school} cannot be asked for: {error}", "try again") from error
+            raise RefusedError(
+                f"the lock of {self._connection.school} cannot be asked for: {error}", "try again"
+            ) from error
         if answer.startswith("busy"):
             channel.close()
             raise LockedError(*_describe(self._connection.school, answer[5:]))
@@ -92,8 +94,8 @@ class HostLock:
             channel.close()
             raise RefusedError(
                 f"{self._connection.host.address} cannot take the lock as root: {why or answer or 'no answer'}",
-                f"the user {self._connection.host.user} needs sudo there (password-less, or become_password: true and the "
-                "password in the vault), and the server needs python3",
+                f"the user {self._connection.host.user} needs sudo there (password-less, or become_password: true and "
+                "the password in the vault), and the server needs python3",
             )
         self._channel = channel
         self._thread = threading.Thread(target=self._beat, name="provision-lock", daemon=True)
@@ -105,15 +107,19 @@ class HostLock:
         assert channel is not None  # noqa: S101 - set before the thread starts
         while not self._ended.wait(_BEAT):
             try:
-                if channel.exit_status_ready():
-                    raise OSError("the keeper ended")
-                channel.sendall(b"\n")
+                lost = channel.exit_status_ready()
+                if not lost:
+                    channel.sendall(b"\n")
             except (OSError, paramiko.SSHException):
+                lost = True
+            if lost:
                 if not self._ended.is_set() and self._on_lost:
                     self._on_lost()
                 return
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._ended.set()
         if self._channel:
             # End of input ends the keeper; wait for it, so that whoever comes next finds the lock free.
@@ -141,7 +147,8 @@ def _read_line(channel: paramiko.Channel) -> str:
 def _describe(school: str, text: str) -> tuple[str, str]:
     try:
         holder = json.loads(text)
-        who = f"{holder['person']} (on {holder['machine']}) since {holder['since']}: {holder['verb']}, run {holder['run']}"
+        who = f"{holder['person']} (on {holder['machine']}) since {holder['since']}: "
+        who += f"{holder['verb']}, run {holder['run']}"
     except (ValueError, KeyError, TypeError):
         who = "somebody else"
     # What a host says is shown to people: nothing in it may steer their terminal.

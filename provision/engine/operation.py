@@ -14,7 +14,17 @@ from typing import Any, Literal
 
 from provision import paths
 from provision.artifacts import Selection, Unavailable, record_installed, select
-from provision.audit import FileRecorder, Person, Revision, RunIntent, RunOutcome, RunRecorder, last_good, new_run_id, now
+from provision.audit import (
+    FileRecorder,
+    Person,
+    Revision,
+    RunIntent,
+    RunOutcome,
+    RunRecorder,
+    last_good,
+    new_run_id,
+    now,
+)
 from provision.engine.events import Event, Stats, TaskResult
 from provision.engine.lock import HostLock
 from provision.engine.preflight import Check, HostState, look
@@ -71,7 +81,12 @@ class Prepared:
     def inventory(self) -> dict[str, Any]:
         """The inventory for Ansible."""
         return build_inventory(
-            self.workspace, self.school, self.selections, self.certificates, run_id=self.run_id, only=self.only
+            self.workspace,
+            self.school,
+            self.selections,
+            self.certificates,
+            run_id=self.run_id,
+            only=self.only,
         )
 
 
@@ -99,7 +114,8 @@ def prepare(
     unknown = sorted(set(only) - set(school.services))
     if unknown:
         raise UsageError(
-            f"{school.id} has no service {', '.join(unknown)}", f"it has: {', '.join(school.services) or 'none'}"
+            f"{school.id} has no service {', '.join(unknown)}",
+            f"it has: {', '.join(school.services) or 'none'}",
         )
     if skip_unavailable and not workspace.municipality.lab:
         raise UsageError(
@@ -133,8 +149,13 @@ def prepare(
 
 def unavailable_error(unavailable: Sequence[Unavailable]) -> ArtifactError:
     """The error for services whose sources cannot be reached."""
-    words = "; ".join(f"{item.service} {item.version or ''}".strip() + ": " + "; ".join(item.reasons) for item in unavailable)
-    return ArtifactError(f"not to be had: {words}", " · ".join(dict.fromkeys(item.remedy for item in unavailable)))
+    words = "; ".join(
+        f"{item.service} {item.version or ''}".strip() + ": " + "; ".join(item.reasons)
+        for item in unavailable
+    )
+    return ArtifactError(
+        f"not to be had: {words}", " · ".join(dict.fromkeys(item.remedy for item in unavailable))
+    )
 
 
 def _sudo_passwords(school: ResolvedSchool, values: Mapping[str, Any]) -> dict[str, str]:
@@ -174,7 +195,10 @@ class Connections:
         for host in self._prepared.school.hosts.values():
             try:
                 self._open[host.name] = Connection(
-                    self._prepared.workspace, self._prepared.school.id, host, self._prepared.sudo_passwords.get(host.name)
+                    self._prepared.workspace,
+                    self._prepared.school.id,
+                    host,
+                    self._prepared.sudo_passwords.get(host.name),
                 )
             except RefusedError as error:
                 failures.append(error)
@@ -305,7 +329,12 @@ class Operation:
         for host in self.prepared.school.hosts.values():
             services = [service for service in self.prepared.services if service.host == host.name]
             state: HostState = look(
-                self.prepared.workspace, self.prepared.school, host, self.connections[host.name], services, sources=sources
+                self.prepared.workspace,
+                self.prepared.school,
+                host,
+                self.connections[host.name],
+                services,
+                sources=sources,
             )
             self._finish_apt = self._finish_apt or state.finish_apt
             checks += state.checks
@@ -357,7 +386,11 @@ class Operation:
     def probe(self, *, patience: float = 0.0) -> list[ProbeResult]:
         """Ask the probes of the services that this run is about."""
         return probe_school(
-            self.prepared.workspace, self.prepared.school, self.prepared.touched, self.connections.run_on, patience=patience
+            self.prepared.workspace,
+            self.prepared.school,
+            self.prepared.touched,
+            self.connections.run_on,
+            patience=patience,
         )
 
     def _execute(self, report: Report, listen: Listener, *, check: bool) -> RunResult:
@@ -401,7 +434,9 @@ class Operation:
     def _conclude(self, report: Report, result: RunResult) -> None:
         report.faults = result.faults
         if result.faults:
-            report.notes.append(f"{result.faults} of Ansible's events could not be read; the run itself was not affected")
+            report.notes.append(
+                f"{result.faults} of Ansible's events could not be read; the run itself was not affected"
+            )
         if self._stop.is_set() or result.outcome == "canceled":
             report.outcome = "cancelled"
             report.message = self._stop_reason or "the run was stopped"
@@ -461,7 +496,9 @@ class Operation:
                 "skipped": stats.skipped,
                 "unreachable": stats.unreachable,
             },
-            changed={role: [describe(result) for result in results] for role, results in report.changes.items()},
+            changed={
+                role: [describe(result) for result in results] for role, results in report.changes.items()
+            },
             failure=None
             if report.failure is None
             else {
@@ -549,9 +586,17 @@ def refuse_problems(checks: Sequence[Check], school: str) -> None:
     Raises:
         RefusedError: with every problem.
     """
-    problems = [Problem(f"{check.area}: {check.subject}: {check.found}", check.remedy) for check in checks if check.state == "problem"]
+    problems = [
+        Problem(f"{check.area}: {check.subject}: {check.found}", check.remedy)
+        for check in checks
+        if check.state == "problem"
+    ]
     if problems:
-        raise RefusedError(f"{school} is not ready: nothing was changed", f"mend this, then: provision check {school}", problems)
+        raise RefusedError(
+            f"{school} is not ready: nothing was changed",
+            f"mend this, then: provision check {school}",
+            problems,
+        )
 
 
 @contextmanager

@@ -71,7 +71,9 @@ def look(
     request = {"hostnames": [service.hostname for service in services], "sources": sources}
     before = time.time()
     script = _LOOK.read_text(encoding="utf-8")
-    answer = connection.run(f"python3 -c {shlex.quote(script)}", stdin=json.dumps(request), root=True, timeout=60)
+    answer = connection.run(
+        f"python3 -c {shlex.quote(script)}", stdin=json.dumps(request), root=True, timeout=60
+    )
     after = time.time()
     if answer.status != 0:
         raise RefusedError(
@@ -82,7 +84,9 @@ def look(
     try:
         facts = json.loads(answer.out)
     except ValueError as error:
-        raise RefusedError(f"{host.address} answered something else than expected", "look at its shell start-up files") from error
+        raise RefusedError(
+            f"{host.address} answered something else than expected", "look at its shell start-up files"
+        ) from error
     offset = float(facts["time"]) - (before + after) / 2
     checks = [
         *_system(host, services, facts),
@@ -95,23 +99,56 @@ def look(
 
 def _system(host: ResolvedHost, services: Sequence[ResolvedService], facts: dict[str, Any]) -> list[Check]:
     area = f"host {host.name}"
-    checks = [Check(area, "connection", "ok", f"{host.user}@{host.address}, port {host.port}; root by {'login' if host.user == 'root' else 'sudo'}")]
+    checks = [
+        Check(
+            area,
+            "connection",
+            "ok",
+            f"{host.user}@{host.address}, port {host.port}; root by {'login' if host.user == 'root' else 'sudo'}",
+        )
+    ]
     system = str(facts["system"])
     if system != host.system:
         checks.append(
-            Check(area, "system", "problem", f"{facts['pretty']}, but the school file says {host.system}", f"write system: {system}, or install the server anew")
+            Check(
+                area,
+                "system",
+                "problem",
+                f"{facts['pretty']}, but the school file says {host.system}",
+                f"write system: {system}, or install the server anew",
+            )
         )
     unsupported = [service.id for service in services if system not in service.definition.systems]
     if unsupported:
         checks.append(
-            Check(area, "system", "problem", f"{facts['pretty']} is not supported by {', '.join(unsupported)}", "put them on another host")
+            Check(
+                area,
+                "system",
+                "problem",
+                f"{facts['pretty']} is not supported by {', '.join(unsupported)}",
+                "put them on another host",
+            )
         )
     if system == host.system and not unsupported:
-        checks.append(Check(area, "system", "ok", f"{facts['pretty']}, {facts['architecture']}, Python {facts['python']}"))
+        checks.append(
+            Check(
+                area, "system", "ok", f"{facts['pretty']}, {facts['architecture']}, Python {facts['python']}"
+            )
+        )
     if not facts["systemd"]:
-        checks.append(Check(area, "system", "problem", "systemd does not run it", "use a server or machine that boots with systemd"))
+        checks.append(
+            Check(
+                area,
+                "system",
+                "problem",
+                "systemd does not run it",
+                "use a server or machine that boots with systemd",
+            )
+        )
     if facts["read_only"]:
-        checks.append(Check(area, "disk", "problem", "/etc cannot be written", "look at the disk: dmesg, mount"))
+        checks.append(
+            Check(area, "disk", "problem", "/etc cannot be written", "look at the disk: dmesg, mount")
+        )
     return checks
 
 
@@ -123,15 +160,31 @@ def _size(host: ResolvedHost, services: Sequence[ResolvedService], facts: dict[s
         ("disk", _SYSTEM_DISK, "disk_free_mb", int(facts["disk_free_mb"])),
     ):
         parts = [("system", system)] + [
-            (service.id, service.definition.resources.memory_mb if subject == "memory" else service.definition.resources.disk_mb)
+            (
+                service.id,
+                service.definition.resources.memory_mb
+                if subject == "memory"
+                else service.definition.resources.disk_mb,
+            )
             for service in services
         ]
         needed = sum(part for _, part in parts)
-        words = f"{found} MiB{' free' if key == 'disk_free_mb' else ''}; needed {needed} ({' + '.join(f'{name} {part}' for name, part in parts)})"
+        total = " + ".join(f"{name} {part}" for name, part in parts)
+        words = f"{found} MiB{' free' if key == 'disk_free_mb' else ''}; needed {needed} ({total})"
         enough = found >= needed
         # What is installed already takes its room: a second run must not fail on it.
-        state: State = "ok" if enough else ("problem" if subject == "memory" or found < _SYSTEM_DISK else "warning")
-        checks.append(Check(area, subject, state, words, "" if enough else f"give the server more {subject}, or move a service to another host"))
+        state: State = (
+            "ok" if enough else ("problem" if subject == "memory" or found < _SYSTEM_DISK else "warning")
+        )
+        checks.append(
+            Check(
+                area,
+                subject,
+                state,
+                words,
+                "" if enough else f"give the server more {subject}, or move a service to another host",
+            )
+        )
     return checks
 
 
@@ -147,19 +200,39 @@ def _clock(host: ResolvedHost, offset: float) -> list[Check]:
 
 
 def _network(
-    workspace: Workspace, school: ResolvedSchool, host: ResolvedHost, services: Sequence[ResolvedService], facts: dict[str, Any]
+    workspace: Workspace,
+    school: ResolvedSchool,
+    host: ResolvedHost,
+    services: Sequence[ResolvedService],
+    facts: dict[str, Any],
 ) -> list[Check]:
     area = f"host {host.name}"
     checks = []
     foreign = {port: program for port, program in facts["listeners"].items() if program != "nginx"}
     for port, program in sorted(foreign.items()):
-        checks.append(Check(area, "ports", "problem", f"port {port} is taken by {program}", f"stop and disable {program}: nginx needs the port"))
+        checks.append(
+            Check(
+                area,
+                "ports",
+                "problem",
+                f"port {port} is taken by {program}",
+                f"stop and disable {program}: nginx needs the port",
+            )
+        )
     if not foreign:
         checks.append(Check(area, "ports", "ok", "80 and 443 are free or nginx's"))
     silent = {site: error for site, error in facts["apt"].items() if error}
     if silent:
         listed = ", ".join(f"{site} ({error})" for site, error in silent.items())
-        checks.append(Check(area, "package sources", "problem", f"no answer: {listed}", "check the server's network and /etc/apt/sources.list*, or name a mirror there"))
+        checks.append(
+            Check(
+                area,
+                "package sources",
+                "problem",
+                f"no answer: {listed}",
+                "check the server's network and /etc/apt/sources.list*, or name a mirror there",
+            )
+        )
     elif facts["apt"]:
         checks.append(Check(area, "package sources", "ok", f"{len(facts['apt'])} answer"))
     acme = isinstance(school.tls, AcmeTls)

@@ -3,7 +3,6 @@
 Sent over SSH as text; reads a JSON request on standard input (``hostnames``), prints one JSON object.
 """
 
-import glob
 import json
 import os
 import platform
@@ -12,20 +11,20 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 
 def os_release() -> dict[str, str]:
     fields = {}
-    with open("/etc/os-release", encoding="utf-8") as lines:
-        for line in lines:
-            key, _, value = line.strip().partition("=")
-            fields[key] = value.strip("\"'")
+    for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines():
+        key, _, value = line.strip().partition("=")
+        fields[key] = value.strip("\"'")
     return fields
 
 
 def memory_mb() -> int:
-    with open("/proc/meminfo", encoding="utf-8") as lines:
-        values = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    values = {line.split(":")[0]: int(line.split()[1]) for line in lines}
     return values["MemTotal"] // 1024
 
 
@@ -49,7 +48,9 @@ def apt_sources() -> dict[str, str]:
     )
     sites = sorted(set(done.stdout.split()))
     answers = {}
-    proxy = subprocess.run(["apt-config", "dump", "Acquire::http::Proxy"], capture_output=True, text=True, check=False)
+    proxy = subprocess.run(
+        ["apt-config", "dump", "Acquire::http::Proxy"], capture_output=True, text=True, check=False
+    )
     if proxy.stdout.strip():
         return dict.fromkeys(sites, "")
     for site in sites:
@@ -91,11 +92,11 @@ def main() -> None:
         "disk_free_mb": disk.free // 2**20,
         "time": time.time(),
         "root": os.geteuid() == 0,
-        "systemd": os.path.isdir("/run/systemd/system"),
+        "systemd": Path("/run/systemd/system").is_dir(),
         "listeners": listeners({80, 443}),
         "resolved": resolve(request["hostnames"]),
         "apt": apt_sources() if request["sources"] else {},
-        "apt_interrupted": bool(glob.glob("/var/lib/dpkg/updates/[0-9]*")),
+        "apt_interrupted": any(Path("/var/lib/dpkg/updates").glob("[0-9]*")),
         "read_only": not os.access("/etc", os.W_OK),
     }
     print(json.dumps(answer))

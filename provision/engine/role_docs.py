@@ -20,9 +20,13 @@ def table(role: Path) -> str:
     Args:
         role: the role's directory.
     """
-    specs = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]
+    specs = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))[
+        "argument_specs"
+    ]
     defaults_file = role / "defaults" / "main.yml"
-    defaults = (yaml.safe_load(defaults_file.read_text(encoding="utf-8")) if defaults_file.exists() else None) or {}
+    defaults = (
+        yaml.safe_load(defaults_file.read_text(encoding="utf-8")) if defaults_file.exists() else None
+    ) or {}
     parts: list[str] = []
     for entry, spec in specs.items():
         options: dict[str, Any] = spec.get("options") or {}
@@ -33,7 +37,8 @@ def table(role: Path) -> str:
             continue
         parts.append("| variable | type | default | meaning |\n| --- | --- | --- | --- |")
         for name, option in options.items():
-            parts.append(f"| `{name}` | {_type(option)} | {_default(name, option, defaults)} | {_words(option.get('description', ''))} |")
+            words = _words(option.get("description", ""))
+            parts.append(f"| `{name}` | {_type(option)} | {_default(name, option, defaults)} | {words} |")
         parts.append("")
     return "\n".join(parts)
 
@@ -49,7 +54,12 @@ def _type(option: dict[str, Any]) -> str:
 
 def _default(name: str, option: dict[str, Any], defaults: dict[str, Any]) -> str:
     if name in defaults:
-        value = yaml.safe_dump(defaults[name], default_flow_style=True, allow_unicode=True, width=1000).strip().removesuffix("\n...").strip()
+        value = (
+            yaml.safe_dump(defaults[name], default_flow_style=True, allow_unicode=True, width=1000)
+            .strip()
+            .removesuffix("\n...")
+            .strip()
+        )
         return f"`{value}`".replace("|", "\\|")
     return "required" if option.get("required") else ""
 

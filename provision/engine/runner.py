@@ -1,8 +1,8 @@
 """Runs a playbook against one school in a child process, and hands its events on.
 
-Closes the traps of ansible-runner: a private directory in memory that is removed at the end, an environment made from an
-allow-list, host-key checking on, no secret in arguments, environment or inventory, no orphan after a cancellation, and no
-way for a fault in our own event code to stop a run half-way.
+Closes the traps of ansible-runner: a private directory in memory that is removed at the end, an environment made
+from an allow-list, host-key checking on, no secret in arguments, environment or inventory, no orphan after a
+cancellation, and no way for a fault in our own event code to stop a run half-way.
 """
 
 import contextlib
@@ -85,7 +85,8 @@ class RunResult:
 def memory_directory() -> Path:
     """A directory in memory for a run's private files.
 
-    ``/run/user/<uid>`` where systemd made one, else ``/dev/shm``; never the disk, from which a secret might be recovered.
+    ``/run/user/<uid>`` where systemd made one, else ``/dev/shm``; never the disk, from which a secret might be
+    recovered.
 
     Raises:
         RunFailedError: there is no such place.
@@ -93,7 +94,9 @@ def memory_directory() -> Path:
     for place in (os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{os.getuid()}", "/dev/shm"):  # noqa: S108 - the memory file system
         if place and os.access(place, os.W_OK) and _in_memory(Path(place)):
             return Path(place)
-    raise RunFailedError("there is no memory file system for the run's private files", "mount a tmpfs on /dev/shm")
+    raise RunFailedError(
+        "there is no memory file system for the run's private files", "mount a tmpfs on /dev/shm"
+    )
 
 
 def _in_memory(place: Path) -> bool:
@@ -174,8 +177,15 @@ def worker_environment(mark: str) -> dict[str, str]:
     """The child's own environment: an allow-list of ours."""
     environment = {name: os.environ[name] for name in _PASSED if name in os.environ}
     # ansible-playbook is the one that was installed with us, whether or not our environment is activated.
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
-    return environment | {"LC_ALL": "C.UTF-8", "LANG": "C.UTF-8", "PROVISION_RUN_MARK": mark, "PYTHONUNBUFFERED": "1"}
+    environment["PATH"] = os.pathsep.join(
+        [str(Path(sys.executable).parent), environment.get("PATH", os.defpath)]
+    )
+    return environment | {
+        "LC_ALL": "C.UTF-8",
+        "LANG": "C.UTF-8",
+        "PROVISION_RUN_MARK": mark,
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def arguments(request: RunRequest) -> str:
@@ -279,14 +289,18 @@ class Run:
                     if isinstance(event, Message):
                         said.append(event.text)
                     self._on_event(event)
-            except Exception:  # noqa: BLE001 - a fault in our event code never stops a run half-way
+            except Exception:
                 faults += 1
         process.wait()
         reader.join(timeout=5)
         if result is None:
             outcome: Outcome = "canceled" if self._cancelled.is_set() else "error"
-            return RunResult(outcome, faults, "".join(complaints)[-4000:] or "the worker process ended without a result")
-        message = str(result.get("error", "")) or ("" if result["status"] == "successful" else "\n".join(said))
+            return RunResult(
+                outcome, faults, "".join(complaints)[-4000:] or "the worker process ended without a result"
+            )
+        message = str(result.get("error", "")) or (
+            "" if result["status"] == "successful" else "\n".join(said)
+        )
         return RunResult(_outcome(result), faults + int(result["faults"]), message)
 
 

@@ -89,8 +89,9 @@ def _check_host_key(workspace: Workspace, name: str, key: paramiko.PKey, school:
         former = ", ".join(f"{kind} {fingerprint(stored)}" for kind, stored in trusted.items())
         raise HostKeyError(
             f"THE HOST KEY OF {name} HAS CHANGED. Trusted: {former}. Now: {key.get_name()} {fingerprint(key)}.",
-            "Somebody may be listening in, or the server was set up anew. Nothing was sent. If you know that the server "
-            f"is new, compare the new fingerprint with its console, then: provision school trust {school} --replace",
+            "Somebody may be listening in, or the server was set up anew. Nothing was sent. If you know that the "
+            f"server is new, compare the new fingerprint with its console, then: "
+            f"provision school trust {school} --replace",
         )
 
 
@@ -107,7 +108,9 @@ class Connection:
         RefusedError: it cannot be reached, or does not let us in.
     """
 
-    def __init__(self, workspace: Workspace, school: str, host: ResolvedHost, sudo_password: str | None = None) -> None:
+    def __init__(
+        self, workspace: Workspace, school: str, host: ResolvedHost, sudo_password: str | None = None
+    ) -> None:
         self.host = host
         self.school = school
         self._sudo_password = sudo_password
@@ -115,9 +118,17 @@ class Connection:
         try:
             if host.jump:
                 jump = JumpHost.parse(host.jump, host.user)
-                through = self._open(workspace, self._socket(workspace, jump.address, jump.port), jump.address, jump.port, jump.user)
+                through = self._open(
+                    workspace,
+                    self._socket(workspace, jump.address, jump.port),
+                    jump.address,
+                    jump.port,
+                    jump.user,
+                )
                 address = names.resolve(workspace.names_file, host.address)
-                channel = through.open_channel("direct-tcpip", (address, host.port), ("127.0.0.1", 0), timeout=CONNECT_TIMEOUT)
+                channel = through.open_channel(
+                    "direct-tcpip", (address, host.port), ("127.0.0.1", 0), timeout=CONNECT_TIMEOUT
+                )
                 self.transport = self._open(workspace, channel, host.address, host.port, host.user)
             else:
                 plain = self._socket(workspace, host.address, host.port)
@@ -134,7 +145,9 @@ class Connection:
             raise
 
     def _socket(self, workspace: Workspace, address: str, port: int) -> socket.socket:
-        return socket.create_connection((names.resolve(workspace.names_file, address), port), timeout=CONNECT_TIMEOUT)
+        return socket.create_connection(
+            (names.resolve(workspace.names_file, address), port), timeout=CONNECT_TIMEOUT
+        )
 
     def _open(
         self, workspace: Workspace, sock: socket.socket | paramiko.Channel, address: str, port: int, user: str
@@ -147,7 +160,9 @@ class Connection:
         if trusted:
             # Ask for the kinds of key that we know, so that a server with several shows one that can be compared.
             options = transport.get_security_options()
-            preferred = [kind for kind in options.key_types if _key_family(kind) in {_key_family(k) for k in trusted}]
+            preferred = [
+                kind for kind in options.key_types if _key_family(kind) in {_key_family(k) for k in trusted}
+            ]
             options.key_types = preferred + [kind for kind in options.key_types if kind not in preferred]
         transport.start_client(timeout=CONNECT_TIMEOUT)
         _check_host_key(workspace, name, transport.get_remote_server_key(), self.school)
@@ -166,8 +181,10 @@ class Connection:
             return
         where = str(self.host.ssh_key) if self.host.ssh_key else "ssh-agent"
         raise RefusedError(
-            f"{self.host.address} does not let {user} in with the keys of {where} ({', '.join(tried) or 'it has none'})",
-            "put your public key into the server's authorized_keys, load the key with ssh-add, or set ssh_key in the school file",
+            f"{self.host.address} does not let {user} in with the keys of {where} "
+            f"({', '.join(tried) or 'it has none'})",
+            "put your public key into the server's authorized_keys, load the key with ssh-add, or set ssh_key in "
+            "the school file",
         )
 
     def _keys(self) -> list[paramiko.PKey]:
@@ -236,7 +253,9 @@ class Connection:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -249,7 +268,9 @@ def _decode(data: io.BytesIO) -> str:
     return data.getvalue().decode("utf-8", "replace")
 
 
-def scan_host_key(workspace: Workspace, school: str, address: str, port: int, behind: ResolvedHost | None) -> paramiko.PKey:
+def scan_host_key(
+    workspace: Workspace, school: str, address: str, port: int, behind: ResolvedHost | None
+) -> paramiko.PKey:
     """Ask a server for its host key without trusting it or logging in (``provision school trust``).
 
     Args:
@@ -264,11 +285,15 @@ def scan_host_key(workspace: Workspace, school: str, address: str, port: int, be
             gate = replace(behind, address=jump.address, port=jump.port, user=jump.user, jump=None)
             with Connection(workspace, school, gate) as through:
                 target = (names.resolve(workspace.names_file, address), port)
-                channel = through.transport.open_channel("direct-tcpip", target, ("127.0.0.1", 0), timeout=CONNECT_TIMEOUT)
+                channel = through.transport.open_channel(
+                    "direct-tcpip", target, ("127.0.0.1", 0), timeout=CONNECT_TIMEOUT
+                )
                 with paramiko.Transport(channel) as transport:
                     transport.start_client(timeout=CONNECT_TIMEOUT)
                     return transport.get_remote_server_key()
-        sock = socket.create_connection((names.resolve(workspace.names_file, address), port), timeout=CONNECT_TIMEOUT)
+        sock = socket.create_connection(
+            (names.resolve(workspace.names_file, address), port), timeout=CONNECT_TIMEOUT
+        )
         with sock, paramiko.Transport(sock) as transport:
             transport.start_client(timeout=CONNECT_TIMEOUT)
             return transport.get_remote_server_key()
@@ -295,7 +320,6 @@ def trust(workspace: Workspace, name: str, key: paramiko.PKey, *, forget: bool) 
     if entry not in lines:
         lines.append(entry)
     write_atomically(workspace.known_hosts, ("\n".join(lines) + "\n").encode())
-
 
 
 def trust_like(workspace: Workspace, name: str, known_hosts: Path, address: str) -> None:

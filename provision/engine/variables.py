@@ -45,7 +45,10 @@ def build_inventory(
     Raises:
         ConfigurationError: a value would be taken for a template by Ansible.
     """
-    hosts = {host.name: _host_variables(workspace, school, host, selections, certificates, only, hosts_resolved) for host in school.hosts.values()}
+    hosts = {
+        host.name: _host_variables(workspace, school, host, selections, certificates, only, hosts_resolved)
+        for host in school.hosts.values()
+    }
     variables = {
         "provision_school": {
             "id": school.id,
@@ -66,7 +69,9 @@ def build_inventory(
     variables["provision_secrets_file"] = str(workspace.secrets_dir / f"{school.id}.yml")
     for host in school.hosts.values():
         if host.become_password:
-            hosts[host.name]["ansible_become_password"] = "{{ host_" + host.name.replace("-", "_") + "_become_password }}"
+            hosts[host.name]["ansible_become_password"] = (
+                "{{ host_" + host.name.replace("-", "_") + "_become_password }}"
+            )
     return {"all": {"vars": variables, "children": {school.id.replace("-", "_"): {"hosts": hosts}}}}
 
 
@@ -108,7 +113,9 @@ def _host_variables(
 ) -> dict[str, Any]:
     municipality = workspace.municipality
     chosen = {selection.service: selection for selection in selections}
-    services = [service for service in school.services.values() if service.host == host.name and service.id in chosen]
+    services = [
+        service for service in school.services.values() if service.host == host.name and service.id in chosen
+    ]
     sites = [_site(workspace, school, service) for service in services if service.definition.needs.site]
     ports = [
         {"port": port.port, "protocol": port.protocol, "why": port.why}
@@ -116,7 +123,10 @@ def _host_variables(
         for port in service.definition.ports
     ]
     if sites:
-        ports += [{"port": 80, "protocol": "tcp", "why": "web"}, {"port": 443, "protocol": "tcp", "why": "web"}]
+        ports += [
+            {"port": 80, "protocol": "tcp", "why": "web"},
+            {"port": 443, "protocol": "tcp", "why": "web"},
+        ]
     variables: dict[str, Any] = {
         "ansible_host": names.resolve(workspace.names_file, host.address) if hosts_resolved else host.address,
         "ansible_port": host.port,
@@ -189,9 +199,16 @@ def _site(workspace: Workspace, school: ResolvedSchool, service: ResolvedService
 
 
 def _tls(
-    workspace: Workspace, school: ResolvedSchool, services: Sequence[ResolvedService], certificates: Mapping[str, str]
+    workspace: Workspace,
+    school: ResolvedSchool,
+    services: Sequence[ResolvedService],
+    certificates: Mapping[str, str],
 ) -> dict[str, Any]:
-    wanted = [{"name": service.id, "hostnames": [service.hostname]} for service in services if service.definition.needs.site]
+    wanted = [
+        {"name": service.id, "hostnames": [service.hostname]}
+        for service in services
+        if service.definition.needs.site
+    ]
     match school.tls:
         case AcmeTls() as acme:
             return {
@@ -204,7 +221,9 @@ def _tls(
         case ProvidedTls() as provided:
             for item in wanted:
                 hostname = item["hostnames"][0]
-                item["certificate"] = (workspace.path / provided.certificate.format(hostname=hostname)).read_text("utf-8")
+                item["certificate"] = (
+                    workspace.path / provided.certificate.format(hostname=hostname)
+                ).read_text("utf-8")
                 item["key_file"] = str(workspace.path / provided.key.format(hostname=hostname))
             return {"tls_mode": "provided", "tls_certificates": wanted}
         case InternalTls():

@@ -1,8 +1,8 @@
 """The child process that runs one playbook with ansible-runner; the only module that touches ansible-runner.
 
 It is started with an environment made for it (``runner.worker_environment``), since ansible-runner copies the whole
-environment into its artifacts. It reads one JSON request on standard input, which stays open: when it closes, the parent
-is gone and the run is cancelled. It writes one JSON object a line on standard output. SIGTERM cancels.
+environment into its artifacts. It reads one JSON request on standard input, which stays open: when it closes, the
+parent is gone and the run is cancelled. It writes one JSON object a line on standard output. SIGTERM cancels.
 """
 
 import contextlib
@@ -131,7 +131,7 @@ def run(request: dict[str, Any], writer: Writer, cancel: Cancel) -> dict[str, An
             kept = slim(event)
             if kept is not None:
                 writer.put({"event": kept})
-        except Exception:  # noqa: BLE001 - see above
+        except Exception:
             faults += 1
         return False
 
@@ -182,8 +182,10 @@ def main() -> None:
         if parent_gone.is_set():
             shutil.rmtree(request["private"], ignore_errors=True)
         writer.put({"result": result})
-    except Exception as error:  # noqa: BLE001 - the parent reports it
-        writer.put({"result": {"status": "error", "rc": 254, "faults": 0, "survivors": 0, "error": repr(error)}})
+    except Exception as error:
+        writer.put(
+            {"result": {"status": "error", "rc": 254, "faults": 0, "survivors": 0, "error": repr(error)}}
+        )
     finally:
         writer.close()
     # A thread waits on standard input and must not hold us.

@@ -43,8 +43,9 @@ for question in json.load(sys.stdin):
     except OSError as error:
         answers.append([False, str(error)])
         continue
-    good = status == question["status"] and (not question["contains"] or question["contains"] in body)
-    answers.append([good, "answers %d" % status if status != question["status"] or good else "answers, but without: " + question["contains"]])
+    right, there = status == question["status"], not question["contains"] or question["contains"] in body
+    said = "answers %d" % status
+    answers.append([right and there, said if there or not right else said + ", but without: " + question["contains"]])
 print(json.dumps(answers))
 """
 
@@ -74,7 +75,12 @@ RemoteRun = Callable[[str, str, str], tuple[int, str]]
 
 
 def probe_school(
-    workspace: Workspace, school: ResolvedSchool, services: Sequence[ResolvedService], run_on: RemoteRun, *, patience: float = 0.0
+    workspace: Workspace,
+    school: ResolvedSchool,
+    services: Sequence[ResolvedService],
+    run_on: RemoteRun,
+    *,
+    patience: float = 0.0,
 ) -> list[ProbeResult]:
     """Ask every question of these services.
 
@@ -86,9 +92,15 @@ def probe_school(
     while True:
         results = [*_outside(workspace, school, services), *_inside(school, services, run_on)]
         if all(result.state == "ok" for result in results) or time.monotonic() >= deadline:
-            order = {(service.id, probe.id): number for service in services for number, probe in enumerate(service.definition.probes)}
+            order = {
+                (service.id, probe.id): number
+                for service in services
+                for number, probe in enumerate(service.definition.probes)
+            }
             places = {service.id: number for number, service in enumerate(services)}
-            return sorted(results, key=lambda result: (places[result.service], order[result.service, result.id]))
+            return sorted(
+                results, key=lambda result: (places[result.service], order[result.service, result.id])
+            )
         time.sleep(1)
 
 
@@ -113,7 +125,9 @@ class _Https(http.client.HTTPSConnection):
         self.sock = self._ssl.wrap_socket(plain, server_hostname=self.host)
 
 
-def fetch(workspace: Workspace, school: ResolvedSchool, hostname: str, path: str) -> tuple[int, Mapping[str, str], str]:
+def fetch(
+    workspace: Workspace, school: ResolvedSchool, hostname: str, path: str
+) -> tuple[int, Mapping[str, str], str]:
     """Get one page of a school over HTTPS.
 
     Returns:
@@ -134,36 +148,64 @@ def fetch(workspace: Workspace, school: ResolvedSchool, hostname: str, path: str
         connection.close()
 
 
-def _outside(workspace: Workspace, school: ResolvedSchool, services: Sequence[ResolvedService]) -> list[ProbeResult]:
-    results = []
-    for service in services:
-        for probe in service.definition.probes:
-            if isinstance(probe, HttpsProbe):
-                results.append(_https(workspace, school, service, probe))
-    return results
+def _outside(
+    workspace: Workspace, school: ResolvedSchool, services: Sequence[ResolvedService]
+) -> list[ProbeResult]:
+    return [
+        _https(workspace, school, service, probe)
+        for service in services
+        for probe in service.definition.probes
+        if isinstance(probe, HttpsProbe)
+    ]
 
 
-def _https(workspace: Workspace, school: ResolvedSchool, service: ResolvedService, probe: HttpsProbe) -> ProbeResult:
+def _https(
+    workspace: Workspace, school: ResolvedSchool, service: ResolvedService, probe: HttpsProbe
+) -> ProbeResult:
     started = time.monotonic()
 
     def result(state: State, measured: str, remedy: str = "") -> ProbeResult:
-        return ProbeResult(service.id, probe.id, probe.title.en, state, measured, remedy, round(time.monotonic() - started, 3))
+        return ProbeResult(
+            service.id,
+            probe.id,
+            probe.title.en,
+            state,
+            measured,
+            remedy,
+            round(time.monotonic() - started, 3),
+        )
 
     try:
         status, _, body = fetch(workspace, school, service.hostname, probe.path)
     except ssl.SSLCertVerificationError as error:
-        return result("problem", f"certificate: {error.verify_message}", f"provision apply {school.id} --service {service.id}")
+        return result(
+            "problem",
+            f"certificate: {error.verify_message}",
+            f"provision apply {school.id} --service {service.id}",
+        )
     except (OSError, http.client.HTTPException) as error:
-        return result("unreachable", f"no answer: {error}", "is the server on, and does the name point to it?")
+        return result(
+            "unreachable", f"no answer: {error}", "is the server on, and does the name point to it?"
+        )
     if status != probe.status:
-        return result("problem", f"answers {status} instead of {probe.status}", f"provision apply {school.id} --service {service.id}")
+        return result(
+            "problem",
+            f"answers {status} instead of {probe.status}",
+            f"provision apply {school.id} --service {service.id}",
+        )
     if probe.contains and (probe.contains in body) == probe.absent:
-        what = f"shows {probe.contains!r}, which must not be seen" if probe.absent else f"answers {status}, but without {probe.contains!r}"
+        what = (
+            f"shows {probe.contains!r}, which must not be seen"
+            if probe.absent
+            else f"answers {status}, but without {probe.contains!r}"
+        )
         return result("problem", what, f"provision apply {school.id} --service {service.id}")
     return result("ok", f"answers {status}")
 
 
-def _inside(school: ResolvedSchool, services: Sequence[ResolvedService], run_on: RemoteRun) -> list[ProbeResult]:
+def _inside(
+    school: ResolvedSchool, services: Sequence[ResolvedService], run_on: RemoteRun
+) -> list[ProbeResult]:
     results: list[ProbeResult] = []
     for host in school.hosts:
         asked = [
@@ -179,18 +221,28 @@ def _inside(school: ResolvedSchool, services: Sequence[ResolvedService], run_on:
 
 
 def _ask_host(
-    school: ResolvedSchool, host: str, asked: Sequence[tuple[ResolvedService, UnitProbe | LoopbackProbe]], run_on: RemoteRun
+    school: ResolvedSchool,
+    host: str,
+    asked: Sequence[tuple[ResolvedService, UnitProbe | LoopbackProbe]],
+    run_on: RemoteRun,
 ) -> list[ProbeResult]:
-    questions: list[dict[str, Any]] = [probe.model_dump(include={"kind", "unit", "port", "path", "status", "contains"}) for _, probe in asked]
+    questions: list[dict[str, Any]] = [
+        probe.model_dump(include={"kind", "unit", "port", "path", "status", "contains"}) for _, probe in asked
+    ]
     started = time.monotonic()
     try:
         status, out = run_on(host, f"python3 -c {shlex.quote(_INSIDE)}", json.dumps(questions))
-        answers = json.loads(out)
-        if status != 0 or len(answers) != len(asked):
-            raise ValueError(out)
+        answers = _checked(status, out, len(asked))
     except (ProvisionError, ValueError, TypeError) as error:
         return [
-            ProbeResult(service.id, probe.id, probe.title.en, "unreachable", f"{host} gives no answer: {str(error)[:200]}", f"provision check {school.id}")
+            ProbeResult(
+                service.id,
+                probe.id,
+                probe.title.en,
+                "unreachable",
+                f"{host} gives no answer: {str(error)[:200]}",
+                f"provision check {school.id}",
+            )
             for service, probe in asked
         ]
     seconds = round(time.monotonic() - started, 3)
@@ -206,6 +258,18 @@ def _ask_host(
         )
         for (service, probe), (good, text) in zip(asked, answers, strict=True)
     ]
+
+
+def _checked(status: int, out: str, count: int) -> list[tuple[object, object]]:
+    """The host's answers.
+
+    Raises:
+        ValueError: it says something else than it was asked.
+    """
+    answers = json.loads(out)
+    if status != 0 or not isinstance(answers, list) or len(answers) != count:
+        raise ValueError(out)
+    return [(good, text) for good, text in answers]
 
 
 def _printable(text: str) -> str:

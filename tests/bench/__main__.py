@@ -54,13 +54,18 @@ def stock_ansible(school: SchoolOnLab, scratch: Path) -> Callable[[], None]:
     def run() -> None:
         done = subprocess.run(
             [
-                binaries / "ansible-playbook", "-i", script, "--vault-id", f"{school.id}@{binaries / 'provision-vault-client'}",
+                binaries / "ansible-playbook", "-i", script,
+                "--vault-id", f"{school.id}@{binaries / 'provision-vault-client'}",
                 root / "provision" / "playbooks" / "site.yml",
             ],
             env=environment, cwd=scratch, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         if done.returncode or "changed=0" not in done.stdout:
-            sys.exit(f"plain ansible-playbook did not end as a run with nothing to do:\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
+            sys.exit(
+                "plain ansible-playbook did not end as a run with nothing to do:\n"
+                + done.stdout[-3000:]
+                + done.stderr[-2000:]
+            )
 
     return run
 
@@ -68,9 +73,14 @@ def stock_ansible(school: SchoolOnLab, scratch: Path) -> Callable[[], None]:
 def main() -> None:
     """Measure and print the table."""
     console = Console()
-    with tempfile.TemporaryDirectory(prefix="provision-bench-") as place, lab_machine("bench", "bookworm") as machine:
+    with (
+        tempfile.TemporaryDirectory(prefix="provision-bench-") as place,
+        lab_machine("bench", "bookworm") as machine,
+    ):
         scratch = Path(place)
-        school = make_school(scratch / "workspace", machine, {"etherpad": {"hostname": "pad.escola-prova.test"}})
+        school = make_school(
+            scratch / "workspace", machine, {"etherpad": {"hostname": "pad.escola-prova.test"}}
+        )
         apply = ("apply", school.id, "--yes", "--skip-unavailable")
         console.print("first apply ...")
         first = timed(lambda: school.provision(*apply))
@@ -95,7 +105,8 @@ def main() -> None:
             subprocess.run(["rm", "-r", school.directory / "roles"], check=True)
         tasks = len(school.json("runs", "show", "last", "--log")["tasks"])
     medians = {name: statistics.median(values) for name, values in series.items()}
-    table = Table(title=f"etherpad school on one lab server, {tasks} tasks, mitogen {'in use' if mitogen_strategy() else 'not installed'}")
+    mitogen = "in use" if mitogen_strategy() else "not installed"
+    table = Table(title=f"etherpad school on one lab server, {tasks} tasks, mitogen {mitogen}")
     for column in ("what", "seconds", "ratio to (a)"):
         table.add_column(column, justify="left" if column == "what" else "right")
     rows = [
@@ -110,7 +121,11 @@ def main() -> None:
     each = (medians["disabled"] - medians["apply"]) / DISABLED
     table.add_row(f"one service that exists and is switched off (of {DISABLED})", f"{each:+.3f}", "")
     console.print(table)
-    console.print(json.dumps({"medians": {name: round(value, 3) for name, value in medians.items()}, "first": round(first, 3)}))
+    console.print(
+        json.dumps(
+            {"medians": {name: round(value, 3) for name, value in medians.items()}, "first": round(first, 3)}
+        )
+    )
 
 
 def copy_service(roles: Path, name: str) -> None:

@@ -49,9 +49,14 @@ class SchoolOnLab:
         """Run ``provision WORDS``; fails the test with all that was said when it ends with another code than 0."""
         done = subprocess.run(
             [sys.executable, "-m", "provision", *words],
-            env=self.environment, cwd=self.directory, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout,
+            env=self.environment,
+            cwd=self.directory,
+            text=True,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
             check=False,
-        )  # fmt: skip
+        )
         assert not check or done.returncode == 0, (
             f"provision {' '.join(words)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         )
@@ -61,8 +66,13 @@ class SchoolOnLab:
         """Start ``provision WORDS`` and return at once."""
         return subprocess.Popen(
             [sys.executable, "-m", "provision", *words],
-            env=self.environment, cwd=self.directory, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            env=self.environment,
+            cwd=self.directory,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+        )
 
     def json(self, *words: str, check: bool = True) -> dict[str, Any]:
         """The JSON document of a command."""
@@ -117,7 +127,7 @@ def make_school(
                 "defaults": {"system": machine.system},
                 **municipality,
             }
-        )  # fmt: skip
+        )
     )
     (directory / "schools" / f"{school}.yml").write_text(
         yaml.safe_dump(
@@ -135,7 +145,7 @@ def make_school(
                 },
                 "services": services,
             }
-        )  # fmt: skip
+        )
     )
     names = [address, *(str(service["hostname"]) for service in services.values())]
     (state / "hosts").write_text(f"{machine.address} {' '.join(names)}\n")

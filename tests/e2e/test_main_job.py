@@ -16,7 +16,7 @@ import yaml
 from playwright.sync_api import BrowserContext, Frame, Page, sync_playwright
 
 from provision.health import fetch
-from provision.lab import Lab, Machine
+from provision.lab import Lab
 from provision.model import load_workspace
 from provision.secrets import SecretStore
 from tests.e2e.schools import SchoolOnLab, make_school
@@ -66,7 +66,9 @@ class ProcessWatch:
             for process in Path("/proc").iterdir():
                 if process.name.isdigit():
                     try:
-                        self.lines.add((process / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+                        self.lines.add(
+                            (process / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+                        )
                     except OSError:
                         continue
 
@@ -79,8 +81,10 @@ class ProcessWatch:
         self._thread.join()
 
 
-def test_an_apply_from_nothing_ends_healthy_and_no_secret_is_anywhere_but_where_it_belongs(school: SchoolOnLab) -> None:
-    """The canary: known secret values are searched on both machines' disks, in the journal, in ``ps`` and in all output."""
+def test_an_apply_from_nothing_ends_healthy_and_no_secret_is_anywhere_but_where_it_belongs(
+    school: SchoolOnLab,
+) -> None:
+    """The canary: known values are searched on both machines' disks, in the journal, in ``ps`` and in all output."""
     planned = school.provision("plan", school.id, "--diff")
     known = secrets_of(school)
     assert any(name.startswith("etherpad_api_key") for name in known)
@@ -130,7 +134,10 @@ def test_every_answer_carries_the_security_headers(school: SchoolOnLab) -> None:
     loaded = workspace.school(school.id)
     for path in ("/", "/p/prova", "/favicon.ico", "/does-not-exist", "/admin", "/stats", "/health"):
         status, headers, _ = fetch(workspace, loaded, PAD, path)
-        assert int(re.findall(r"max-age=(\d+)", headers["strict-transport-security"])[0]) >= 15552000, (path, status)
+        assert int(re.findall(r"max-age=(\d+)", headers["strict-transport-security"])[0]) >= 15552000, (
+            path,
+            status,
+        )
         assert headers["x-content-type-options"] == "nosniff", path
         assert "referrer-policy" in headers, path
         assert headers["server"] == "nginx", path
@@ -158,23 +165,38 @@ def browsers(school: SchoolOnLab, tmp_path: Path) -> Iterator[Callable[[], Brows
     store.mkdir(parents=True)
     subprocess.run(["certutil", "-d", f"sql:{store}", "-N", "--empty-password"], check=True)
     subprocess.run(
-        ["certutil", "-d", f"sql:{store}", "-A", "-t", "C,,", "-n", "municipality", "-i", school.directory / "ca" / "ca.pem"], check=True
+        [
+            "certutil",
+            "-d",
+            f"sql:{store}",
+            "-A",
+            "-t",
+            "C,,",
+            "-n",
+            "municipality",
+            "-i",
+            school.directory / "ca" / "ca.pem",
+        ],
+        check=True,
     )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
             env={**os.environ, "HOME": str(home)},
             args=[
-                "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
+                "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                "--disable-quic",
                 f"--host-resolver-rules=MAP {PAD} {school.machine.address}, MAP * ~NOTFOUND",
             ],
         )  # fmt: skip
-        yield lambda: browser.new_context()
+        yield browser.new_context
         browser.close()
 
 
 @pytest.mark.browser
-def test_two_browser_windows_see_each_others_typing_over_https(school: SchoolOnLab, browsers: Callable[[], BrowserContext]) -> None:
+def test_two_browser_windows_see_each_others_typing_over_https(
+    school: SchoolOnLab, browsers: Callable[[], BrowserContext]
+) -> None:
     first, second = browsers().new_page(), browsers().new_page()
     failed: list[str] = []
     for page in (first, second):
@@ -203,12 +225,17 @@ def test_a_reboot_brings_everything_back(school: SchoolOnLab) -> None:
     lab.stop(school.machine.name)
     lab.start(school.machine.name)
     deadline = time.monotonic() + 90
-    while (health := school.provision("health", school.id, "--json", check=False)).returncode and time.monotonic() < deadline:
+    while (
+        health := school.provision("health", school.id, "--json", check=False)
+    ).returncode and time.monotonic() < deadline:
         time.sleep(1)
     assert health.returncode == 0, health.stdout
     probes = json.loads(health.stdout)["schools"][school.id]
     assert len(probes) >= 6
-    assert "default deny" in ssh(school.machine, "nft list ruleset").stdout or "policy drop" in ssh(school.machine, "nft list ruleset").stdout
+    assert (
+        "default deny" in ssh(school.machine, "nft list ruleset").stdout
+        or "policy drop" in ssh(school.machine, "nft list ruleset").stdout
+    )
     assert school.provision("plan", school.id, "--exit-code", check=False).returncode == 0
 
 
@@ -222,7 +249,9 @@ def test_a_rotated_secret_reaches_the_server_with_the_next_apply(school: SchoolO
     assert school.provision("plan", school.id, "--exit-code", check=False).returncode == 0
 
 
-def test_a_wrong_setting_is_refused_with_line_and_remedy_before_anything_is_contacted(school: SchoolOnLab) -> None:
+def test_a_wrong_setting_is_refused_with_line_and_remedy_before_anything_is_contacted(
+    school: SchoolOnLab,
+) -> None:
     file = school.directory / "schools" / f"{school.id}.yml"
     genuine = file.read_text()
     document: dict[str, Any] = yaml.safe_load(genuine)

@@ -124,7 +124,10 @@ def test_plain_ansible_playbook_with_the_dynamic_inventory_does_what_apply_does(
     outputs = []
     for _ in range(2):
         done = subprocess.run(
-            ["ansible-playbook", "-i", script, "--vault-id", f"{school.id}@{binaries}/provision-vault-client", paths.PLAYBOOKS / "site.yml"],
+            [
+                "ansible-playbook", "-i", script, "--vault-id", f"{school.id}@{binaries}/provision-vault-client",
+                paths.PLAYBOOKS / "site.yml",
+            ],
             env=environment, text=True, capture_output=True, check=False, stdin=subprocess.DEVNULL, cwd=tmp_path,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
@@ -391,7 +394,8 @@ def test_an_ordinary_user_with_a_sudo_password_from_the_vault_behind_a_jump_host
     password = "una-contrasenya-ben-llarga"
     ssh(
         school.machine,
-        "id tecnic >/dev/null 2>&1 || useradd -m -s /bin/bash tecnic; install -d -m 700 -o tecnic -g tecnic /home/tecnic/.ssh; "
+        "id tecnic >/dev/null 2>&1 || useradd -m -s /bin/bash tecnic; "
+        "install -d -m 700 -o tecnic -g tecnic /home/tecnic/.ssh; "
         "install -m 600 -o tecnic -g tecnic /root/.ssh/authorized_keys /home/tecnic/.ssh/authorized_keys; "
         "echo 'tecnic ALL=(ALL:ALL) ALL' > /etc/sudoers.d/tecnic; chpasswd",
         stdin=f"tecnic:{password}\n",

@@ -16,7 +16,14 @@ Conf libjs (6.1 Debian:12/stable [all])
 
 
 def result_event(action: str, res: dict[str, Any], event: str = "runner_on_ok") -> TaskResult:
-    data = {"host": "main", "role": "nginx", "task": "A step", "task_action": action, "duration": 1.5, "res": res}
+    data = {
+        "host": "main",
+        "role": "nginx",
+        "task": "A step",
+        "task_action": action,
+        "duration": 1.5,
+        "res": res,
+    }
     kept = slim({"event": event, "event_data": data})
     assert kept is not None
     result = from_slim(kept)
@@ -35,12 +42,20 @@ def test_a_changed_task_is_told_apart_from_one_that_had_nothing_to_do() -> None:
         ("ansible.builtin.apt", {"changed": True, "stdout": APT_SIMULATION}, ("2 packages: libjs, nginx",)),
         (
             "ansible.builtin.template",
-            {"changed": True, "diff": [{"before": "", "after": "x"}], "invocation": {"module_args": {"dest": "/etc/x"}}},
+            {
+                "changed": True,
+                "diff": [{"before": "", "after": "x"}],
+                "invocation": {"module_args": {"dest": "/etc/x"}},
+            },
             ("writes /etc/x",),
         ),
         (
             "ansible.builtin.copy",
-            {"changed": True, "diff": {"before": "y", "after": "x"}, "invocation": {"module_args": {"dest": "/etc/x"}}},
+            {
+                "changed": True,
+                "diff": {"before": "y", "after": "x"},
+                "invocation": {"module_args": {"dest": "/etc/x"}},
+            },
             ("changes /etc/x",),
         ),
         (
@@ -50,7 +65,10 @@ def test_a_changed_task_is_told_apart_from_one_that_had_nothing_to_do() -> None:
         ),
         (
             "ansible.builtin.systemd_service",
-            {"changed": True, "invocation": {"module_args": {"name": "nginx.service", "state": "started", "enabled": True}}},
+            {
+                "changed": True,
+                "invocation": {"module_args": {"name": "nginx.service", "state": "started", "enabled": True}},
+            },
             ("nginx.service started, enabled at start-up",),
         ),
         ("ansible.builtin.command", {"changed": True}, ()),
@@ -65,28 +83,45 @@ def test_only_the_changed_items_of_a_loop_are_told() -> None:
         {"changed": True, "invocation": {"module_args": {"path": "/srv/a", "state": "directory"}}},
         {"changed": False, "invocation": {"module_args": {"path": "/srv/b", "state": "directory"}}},
     ]
-    assert result_event("ansible.builtin.file", {"changed": True, "results": items}).details == ("directory /srv/a",)
+    assert result_event("ansible.builtin.file", {"changed": True, "results": items}).details == (
+        "directory /srv/a",
+    )
 
 
 def test_the_difference_of_a_file_is_kept_as_a_unified_text() -> None:
-    diff = result_event("ansible.builtin.copy", {"changed": True, "diff": [{"before": "a\nb\n", "after": "a\nc\n", "after_header": "/etc/x"}]}).diff
+    diff = result_event(
+        "ansible.builtin.copy",
+        {"changed": True, "diff": [{"before": "a\nb\n", "after": "a\nc\n", "after_header": "/etc/x"}]},
+    ).diff
     assert "-b" in diff.splitlines()
     assert "+c" in diff.splitlines()
 
 
 def test_upstreams_own_words_are_kept_once() -> None:
-    failed = result_event("ansible.builtin.command", {"msg": "non-zero return code", "stderr": "no space left", "stdout": "noise"}, "runner_on_failed")
+    failed = result_event(
+        "ansible.builtin.command",
+        {"msg": "non-zero return code", "stderr": "no space left", "stdout": "noise"},
+        "runner_on_failed",
+    )
     assert failed.status == "failed"
     assert failed.error == "non-zero return code\nno space left"
 
 
 def test_of_a_failed_loop_the_failed_items_words_are_kept() -> None:
-    res = {"msg": "One or more items failed", "results": [{"failed": True, "msg": "bad"}, {"failed": False, "msg": "good"}]}
+    res = {
+        "msg": "One or more items failed",
+        "results": [{"failed": True, "msg": "bad"}, {"failed": False, "msg": "good"}],
+    }
     assert result_event("ansible.builtin.command", res, "runner_on_failed").error == "bad"
 
 
 def test_a_hidden_task_says_that_it_is_hidden() -> None:
-    assert "hidden" in result_event("ansible.builtin.copy", {"censored": "the output has been hidden"}, "runner_on_failed").error
+    assert (
+        "hidden"
+        in result_event(
+            "ansible.builtin.copy", {"censored": "the output has been hidden"}, "runner_on_failed"
+        ).error
+    )
 
 
 def test_a_very_long_difference_is_cut() -> None:
@@ -109,9 +144,12 @@ def test_a_tolerated_failure_is_not_counted_as_one() -> None:
     assert (stats.ok, stats.failed) == (1, 1)
 
 
-
-
-@given(st.dictionaries(st.sampled_from(["changed", "msg", "stderr", "stdout", "rc"]), st.none() | st.booleans() | st.integers() | st.text(max_size=20)))
+@given(
+    st.dictionaries(
+        st.sampled_from(["changed", "msg", "stderr", "stdout", "rc"]),
+        st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    )
+)
 def test_no_plain_result_of_a_module_breaks_the_reading(res: dict[str, Any]) -> None:
     for event in ("runner_on_ok", "runner_on_failed", "runner_on_unreachable", "runner_on_skipped"):
         assert result_event("ansible.builtin.command", res, event).host == "main"

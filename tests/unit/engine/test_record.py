@@ -7,24 +7,65 @@ from typing import Any
 
 import pytest
 
-from provision.audit import FileRecorder, Person, Revision, RunIntent, RunOutcome, find_run, last_good, list_runs, tasks_of
+from provision.audit import (
+    FileRecorder,
+    Person,
+    Revision,
+    RunIntent,
+    RunOutcome,
+    find_run,
+    last_good,
+    list_runs,
+    tasks_of,
+)
 from provision.errors import UsageError
 from provision.secrets.redact import Redactor
 
 PERSON = Person("Ada Administradora", "ada", "portàtil")
 
 
-def record(runs: Path, run: str, *, verb: str = "apply", outcome: str = "ok", secret: str = "", only: tuple[str, ...] = ()) -> FileRecorder:
+def record(
+    runs: Path,
+    run: str,
+    *,
+    verb: str = "apply",
+    outcome: str = "ok",
+    secret: str = "",
+    only: tuple[str, ...] = (),
+) -> FileRecorder:
     recorder = FileRecorder(runs, Redactor({"api_key": secret} if secret else {}).data)
-    recorder.intend(RunIntent(run, verb, "escola", "2026-11-23T08:00:00Z", PERSON, Revision("abc", False), Revision("def", False), only=only))
-    recorder.task({"host": "main", "role": "wiki", "name": "Write", "status": "changed", "error": f"key={secret}"})
+    recorder.intend(
+        RunIntent(
+            run,
+            verb,
+            "escola",
+            "2026-11-23T08:00:00Z",
+            PERSON,
+            Revision("abc", False),
+            Revision("def", False),
+            only=only,
+        )
+    )
+    recorder.task(
+        {"host": "main", "role": "wiki", "name": "Write", "status": "changed", "error": f"key={secret}"}
+    )
     recorder.end(RunOutcome(outcome, "2026-11-23T08:01:00Z", 60.0, note=f"the key was {secret}"))
     return recorder
 
 
 def test_the_intent_is_on_disk_before_anything_changes(tmp_path: Path) -> None:
     recorder = FileRecorder(tmp_path, lambda value: value)
-    recorder.intend(RunIntent("r1", "apply", "escola", "2026-11-23T08:00:00Z", PERSON, Revision("abc", True), Revision("def", False)))
+    recorder.intend(
+        RunIntent(
+            "r1",
+            "apply",
+            "escola",
+            "2026-11-23T08:00:00Z",
+            PERSON,
+            Revision("abc", True),
+            Revision("def", False),
+        )
+    )
     document = json.loads((tmp_path / "escola" / "r1" / "run.json").read_text())
     assert document["outcome"] == "running"
     assert document["person"] == {"name": "Ada Administradora", "user": "ada", "machine": "portàtil"}
@@ -33,7 +74,15 @@ def test_the_intent_is_on_disk_before_anything_changes(tmp_path: Path) -> None:
 
 def test_a_run_that_was_killed_outright_is_closed_by_the_next_one(tmp_path: Path) -> None:
     FileRecorder(tmp_path, lambda value: value).intend(
-        RunIntent("r1", "apply", "escola", "2026-11-23T08:00:00Z", PERSON, Revision("abc", True), Revision("def", False))
+        RunIntent(
+            "r1",
+            "apply",
+            "escola",
+            "2026-11-23T08:00:00Z",
+            PERSON,
+            Revision("abc", True),
+            Revision("def", False),
+        )
     )
     record(tmp_path, "r2")
     assert {run["run"]: run["outcome"] for run in list_runs(tmp_path)} == {"r1": "broken off", "r2": "ok"}
@@ -58,7 +107,11 @@ def test_runs_are_listed_newest_first_and_damaged_ones_too(tmp_path: Path) -> No
     record(tmp_path, "20261124T080000Z-bb", outcome="failed")
     (tmp_path / "escola" / "20261125T080000Z-cc").mkdir()
     (tmp_path / "escola" / "20261125T080000Z-cc" / "run.json").write_text("{")
-    assert [(run["run"][-2:], run["outcome"]) for run in list_runs(tmp_path)] == [("cc", "damaged"), ("bb", "failed"), ("aa", "ok")]
+    assert [(run["run"][-2:], run["outcome"]) for run in list_runs(tmp_path)] == [
+        ("cc", "damaged"),
+        ("bb", "failed"),
+        ("aa", "ok"),
+    ]
 
 
 def test_a_run_is_found_by_an_unambiguous_part_of_its_id(tmp_path: Path) -> None:
@@ -81,9 +134,13 @@ def test_a_line_that_a_crash_cut_short_does_not_hide_the_others(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "other", [{"outcome": "failed"}, {"verb": "plan"}, {"only": ("wiki",)}], ids=["failed", "another verb", "only one service"]
+    "other",
+    [{"outcome": "failed"}, {"verb": "plan"}, {"only": ("wiki",)}],
+    ids=["failed", "another verb", "only one service"],
 )
-def test_estimates_come_from_the_newest_whole_run_that_ended_well(tmp_path: Path, other: dict[str, Any]) -> None:
+def test_estimates_come_from_the_newest_whole_run_that_ended_well(
+    tmp_path: Path, other: dict[str, Any]
+) -> None:
     record(tmp_path, "20261123T080000Z-aa")
     record(tmp_path, "20261124T080000Z-bb", **other)
     run = last_good(tmp_path, "escola", "apply")

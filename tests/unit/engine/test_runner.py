@@ -46,8 +46,12 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def request(workspace: Path, tasks: list[dict[str, object]], **more: object) -> RunRequest:
     book = workspace / "book.yml"
-    book.write_text(yaml.safe_dump([{"name": "Test", "hosts": "all", "gather_facts": False, **more, "tasks": tasks}]))
-    return RunRequest(workspace=workspace, school="escola", inventory=INVENTORY, playbook=str(book), accelerate=False)
+    book.write_text(
+        yaml.safe_dump([{"name": "Test", "hosts": "all", "gather_facts": False, **more, "tasks": tasks}])
+    )
+    return RunRequest(
+        workspace=workspace, school="escola", inventory=INVENTORY, playbook=str(book), accelerate=False
+    )
 
 
 def command(name: str, *words: str) -> dict[str, object]:
@@ -83,12 +87,17 @@ def test_a_run_reports_each_task_and_ends_successful(workspace: Path) -> None:
     result = Run(request(workspace, [command("Say hello", "echo", "hello")]), events.append).execute()
     assert result == RunResult("successful", 0, "")
     assert [event.name for event in events if isinstance(event, TaskStarted)] == ["Say hello"]
-    assert [(event.name, event.status, event.host) for event in events if isinstance(event, TaskResult)] == [("Say hello", "ok", "here")]
+    assert [(event.name, event.status, event.host) for event in events if isinstance(event, TaskResult)] == [
+        ("Say hello", "ok", "here")
+    ]
 
 
 def test_a_failed_task_ends_the_run_as_failed_with_upstreams_own_words(workspace: Path) -> None:
     events: list[Event] = []
-    result = Run(request(workspace, [command("Break", "sh", "-c", "echo the tap is closed >&2; exit 3")]), events.append).execute()
+    result = Run(
+        request(workspace, [command("Break", "sh", "-c", "echo the tap is closed >&2; exit 3")]),
+        events.append,
+    ).execute()
     assert result.outcome == "failed"
     failed = [event for event in events if isinstance(event, TaskResult) and event.status == "failed"]
     assert "the tap is closed" in failed[0].error
@@ -103,12 +112,23 @@ def test_no_secret_of_our_environment_or_vault_is_in_runners_files_arguments_or_
     vault = workspace / "password"
     vault.write_text(PASSWORD)
     subprocess.run(
-        [Path(sys.executable).parent / "ansible-vault", "encrypt", "--encrypt-vault-id", "escola", "--vault-id", f"escola@{vault}", secrets_file],
+        [
+            Path(sys.executable).parent / "ansible-vault", "encrypt", "--encrypt-vault-id", "escola",
+            "--vault-id", f"escola@{vault}", secrets_file,
+        ],
         check=True, capture_output=True, env={**os.environ, "LC_ALL": "C.UTF-8"},
     )  # fmt: skip
     vault.unlink()
     tasks: list[dict[str, object]] = [
-        {"name": "Use the secret", "ansible.builtin.copy": {"content": "{{ the_secret }}", "dest": str(workspace / "out"), "mode": "0600"}, "no_log": True},
+        {
+            "name": "Use the secret",
+            "ansible.builtin.copy": {
+                "content": "{{ the_secret }}",
+                "dest": str(workspace / "out"),
+                "mode": "0600",
+            },
+            "no_log": True,
+        },
         command("Wait", "sleep", "1"),
     ]
     seen: list[str] = []
@@ -117,17 +137,21 @@ def test_no_secret_of_our_environment_or_vault_is_in_runners_files_arguments_or_
         if isinstance(event, TaskStarted) and event.name == "Wait":
             for directory in private_directories():
                 for file, content in files_below(directory):
-                    for secret in (CANARY, PASSWORD):
-                        if secret.encode() in content:
-                            seen.append(f"{file}: {secret}")
+                    seen.extend(
+                        f"{file}: {secret}" for secret in (CANARY, PASSWORD) if secret.encode() in content
+                    )
                 for file in (directory / "artifacts").glob("*/command"):
-                    seen.append("host keys are not checked") if json.loads(file.read_text())["env"]["ANSIBLE_HOST_KEY_CHECKING"] != "True" else None
+                    seen.append("host keys are not checked") if json.loads(file.read_text())["env"][
+                        "ANSIBLE_HOST_KEY_CHECKING"
+                    ] != "True" else None
                     seen.append("looked")
             for process in Path("/proc").iterdir():
                 if process.name.isdigit() and int(process.name) != os.getpid():
                     try:
                         ours = b"PROVISION_RUN_MARK" in (process / "environ").read_bytes()
-                        texts = (process / "cmdline").read_bytes() + ((process / "environ").read_bytes() if ours else b"")
+                        texts = (process / "cmdline").read_bytes() + (
+                            (process / "environ").read_bytes() if ours else b""
+                        )
                     except OSError:
                         continue
                     if CANARY.encode() in texts or PASSWORD.encode() in texts:
@@ -155,7 +179,9 @@ def test_a_fault_in_our_event_code_does_not_stop_a_run_half_way(workspace: Path)
         raise RuntimeError("a fault in the display")
 
     last = workspace / "last"
-    result = Run(request(workspace, [command("First", "true"), command("Last", "touch", str(last))]), broken).execute()
+    result = Run(
+        request(workspace, [command("First", "true"), command("Last", "touch", str(last))]), broken
+    ).execute()
     assert result.outcome == "successful"
     assert result.faults > 0
     assert last.exists()
@@ -170,7 +196,9 @@ def test_a_slow_event_consumer_does_not_lose_events(workspace: Path) -> None:
 
     tasks = [command(f"Step {number}", "true") for number in range(8)]
     assert Run(request(workspace, tasks), slow).execute().outcome == "successful"
-    assert [event.name for event in events if isinstance(event, TaskResult)] == [f"Step {number}" for number in range(8)]
+    assert [event.name for event in events if isinstance(event, TaskResult)] == [
+        f"Step {number}" for number in range(8)
+    ]
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> bool:
@@ -196,8 +224,15 @@ def sleepers() -> list[str]:
 
 
 def test_cancelling_ends_the_run_and_leaves_no_orphan(workspace: Path) -> None:
-    run = Run(request(workspace, [command("Sleep", "sleep", "300"), command("Never", "touch", str(workspace / "never"))]), nothing)
-    timer = threading.Thread(target=lambda: (wait_for(lambda: any("sleep 300" in line for line in sleepers())), run.cancel()))
+    run = Run(
+        request(
+            workspace, [command("Sleep", "sleep", "300"), command("Never", "touch", str(workspace / "never"))]
+        ),
+        nothing,
+    )
+    timer = threading.Thread(
+        target=lambda: (wait_for(lambda: any("sleep 300" in line for line in sleepers())), run.cancel())
+    )
     timer.start()
     result = run.execute()
     timer.join()
@@ -227,7 +262,12 @@ def test_a_killed_parent_leaves_no_orphan(workspace: Path, number: signal.Signal
 
 
 def test_a_run_that_is_cancelled_before_it_starts_does_nothing(workspace: Path) -> None:
-    run = Run(request(workspace, [command("Sleep", "sleep", "5"), command("Never", "touch", str(workspace / "never"))]), nothing)
+    run = Run(
+        request(
+            workspace, [command("Sleep", "sleep", "5"), command("Never", "touch", str(workspace / "never"))]
+        ),
+        nothing,
+    )
     run.cancel()
     assert run.execute().outcome == "canceled"
     assert not (workspace / "never").exists()
