@@ -1,14 +1,19 @@
 """``provision init``: a new municipality's directory."""
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from pydantic_core import PydanticCustomError
 
 from provision.cli.options import JsonOption
-from provision.cli.output import console, emit_json, interactive
-from provision.errors import UsageError
+from provision.cli.output import console, emit_json, errors, interactive
+from provision.cli.problems import render
+from provision.errors import Problem, UsageError
+from provision.model import rules
 from provision.model.municipality import SLUG_PATTERN
 from provision.model.scaffold import MunicipalityAnswers, check_id, check_new_workspace, create_workspace
 from provision.model.wording import FORMS
@@ -62,11 +67,13 @@ def init(
         chosen = municipality_id or form.mend(directory.resolve().name)[:40].strip("-")
         check_id(chosen, "municipality")
         asked = {
-            "--name": (name, "Name of the municipality"),
-            "--contact-name": (contact_name, "Office or person that schools write to"),
-            "--contact-email": (contact_email, "Their e-mail address"),
-            "--dpo-name": (officer_name, "Name of the data protection officer"),
-            "--dpo-email": (officer_email, "The officer's e-mail address"),
+            "--name": Question("Name of the municipality", name, rules.line_of_text),
+            "--contact-name": Question(
+                "Office or person that schools write to", contact_name, rules.line_of_text
+            ),
+            "--contact-email": Question("Their e-mail address", contact_email, rules.email),
+            "--dpo-name": Question("Name of the data protection officer", officer_name, rules.line_of_text),
+            "--dpo-email": Question("The officer's e-mail address", officer_email, rules.email),
         }
         given = complete(asked)
         answers = MunicipalityAnswers(
@@ -106,27 +113,50 @@ def init(
     console.print(f"  provision school add ID --workspace {directory}", markup=False)
 
 
-def complete(asked: dict[str, tuple[str, str]]) -> dict[str, str]:
-    """Ask for what is missing.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that must be known.
 
     Args:
-        asked: option -> its value, empty when it was not given, and the question.
+        text: how it is asked.
+        given: what was given as an option; empty when it was not.
+        rule: takes an answer or refuses it.
+    """
+
+    text: str
+    given: str
+    rule: Callable[[str], str]
+
+
+def complete(questions: dict[str, Question]) -> dict[str, str]:
+    """Ask for what was not given; a wrong answer is explained, and asked for again.
+
+    Args:
+        questions: by their options.
+
+    Returns:
+        The answers by option. What was given as an option is not judged here.
 
     Raises:
         UsageError: something is missing and there is nobody to ask; names the options.
     """
-    missing = [option for option, (value, _) in asked.items() if not value.strip()]
+    missing = [option for option, question in questions.items() if not question.given.strip()]
     if missing and not interactive():
         raise UsageError(
             f"Missing: {', '.join(missing)}. There is no terminal to ask at.",
             f"Give {'options' if len(missing) > 1 else 'an option'}, such as {missing[0]} VALUE.",
         )
-    answers = {}
-    for option, (value, question) in asked.items():
-        answers[option] = value.strip()
-        while not answers[option]:
-            answers[option] = re.sub(r"\s+", " ", typer.prompt(question, err=True)).strip()
-    return answers
+    return {option: question.given.strip() or _ask(question) for option, question in questions.items()}
+
+
+def _ask(question: Question) -> str:
+    while True:
+        answer = re.sub(r"\s+", " ", typer.prompt(question.text, err=True)).strip()
+        try:
+            return question.rule(answer)
+        except PydanticCustomError as refused:
+            context = refused.context or {}
+            render([Problem(str(context["message"]), str(context["remedy"]))], errors)
 
 
 def _in_git(directory: Path) -> bool:

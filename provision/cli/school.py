@@ -7,13 +7,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from provision.cli.init import complete
+from provision.cli.init import Question, complete
 from provision.cli.options import JsonOption, SchoolArgument, WorkspaceOption
 from provision.cli.output import console, emit_json, interactive
 from provision.cli.problems import as_data, render
 from provision.cli.trust import trust_command
 from provision.errors import Problem, UsageError
-from provision.model import ResolvedSchool, ResolvedService, Workspace, find_workspace, load_workspace
+from provision.model import ResolvedSchool, ResolvedService, Workspace, find_workspace, load_workspace, rules
 from provision.model.municipality import AcmeTls, InternalTls, ProvidedTls
 from provision.model.scaffold import SchoolAnswers, add_school, check_id, usual_hostname
 
@@ -68,9 +68,9 @@ def add(
         )
     given = complete(
         {
-            "--name": (name, "Name of the school"),
-            "--domain": (domain, "Its domain, such as escola-mar.cat"),
-            "--address": (address, "Address or DNS name of its server"),
+            "--name": Question("Name of the school", name, rules.line_of_text),
+            "--domain": Question("Its domain, such as escola-mar.cat", domain, rules.hostname),
+            "--address": Question("Address or DNS name of its server", address, rules.address),
         }
     )
     answers = SchoolAnswers(

@@ -103,8 +103,10 @@ def test_without_a_terminal_the_missing_options_are_named() -> None:
     assert not Path("un").exists()
 
 
-def test_at_a_terminal_it_asks_for_what_is_missing(terminal: None, tmp_path: Path) -> None:
-    good("init", "un", *PEOPLE[:4], answers="tic@vilaprova.cat\nRoser  Vall\ndpd@vilaprova.cat\n")
+def test_at_a_terminal_it_asks_for_what_is_missing_and_again_after_a_wrong_answer(
+    terminal: None, tmp_path: Path
+) -> None:
+    good("init", "un", *PEOPLE[:4], answers="nobody\ntic@vilaprova.cat\nRoser  Vall\ndpd@vilaprova.cat\n")
     assert load_workspace(tmp_path / "un").municipality.data_protection_officer.name == "Roser Vall"
 
 
