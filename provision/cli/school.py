@@ -18,7 +18,9 @@ from provision.model.municipality import AcmeTls, InternalTls, ProvidedTls
 from provision.model.scaffold import SchoolAnswers, add_school, check_id, usual_hostname
 
 app = typer.Typer(no_args_is_help=True, help="Add, list and show schools; trust their servers' keys.")
-app.command("trust")(trust_command)
+app.command(
+    "trust", epilog="Examples: provision school trust escola-mar · provision school trust escola-mar --replace"
+)(trust_command)
 
 
 @app.command(
