@@ -22,7 +22,7 @@ from provision.cli import (
     secrets,
 )
 from provision.cli.output import console, emit_json, errors, json_wanted
-from provision.cli.problems import render
+from provision.cli.problems import as_data, render
 from provision.errors import ConfigurationError, ProvisionError, RefusedError
 
 _EPILOG = (
@@ -84,17 +84,7 @@ def report_error(error: ProvisionError, *, words: bool = False) -> None:
                 "error": error.message,
                 "remedy": error.remedy,
                 "exit_code": error.exit_code,
-                "problems": [
-                    {
-                        "message": problem.message,
-                        "remedy": problem.remedy,
-                        "file": str(problem.file) if problem.file else None,
-                        "line": problem.line or None,
-                        "column": problem.column or None,
-                        "code": problem.code,
-                    }
-                    for problem in problems
-                ],
+                "problems": as_data(problems),
             },
         )
         return

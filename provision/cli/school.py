@@ -19,7 +19,8 @@ from provision.model.scaffold import SchoolAnswers, add_school, check_id, usual_
 
 app = typer.Typer(no_args_is_help=True, help="Add, list and show schools; trust their servers' keys.")
 app.command(
-    "trust", epilog="Examples: provision school trust escola-mar · provision school trust escola-mar --replace"
+    "trust",
+    epilog="Examples: provision school trust escola-mar · provision school trust escola-mar --replace",
 )(trust_command)
 
 
