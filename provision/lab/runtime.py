@@ -435,8 +435,7 @@ class Runtime:
 
 
 def _drop_old(cache: Path) -> None:
-    """Remove downloads that were kept long ago: by now there are newer ones, and the disk is not ours alone.
-    """
+    """Remove downloads that were kept long ago: the disk is not ours alone."""
     limit = time.time() - _KEEP_DAYS * 86400
     for path in cache.rglob("*"):
         if path.is_file() and path.stat().st_mtime < limit:
