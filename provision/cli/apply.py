@@ -63,7 +63,7 @@ def apply(
     Ctrl-C stops in good order; applying again finishes the job.
     """
     loaded = load_workspace(find_workspace(workspace))
-    if not yes and not interactive():
+    if not yes and (json_output or not interactive()):
         raise UsageError("there is nobody to ask", "look first with: provision plan SCHOOL, then give --yes")
 
     def one(school: str) -> tuple[Report, Prepared]:
@@ -93,7 +93,7 @@ def _apply_one(
     prepared = prepare(workspace, school, only=only, mirror=mirror, skip_unavailable=skip)
     if not quiet:
         prepared_notes(prepared, errors)
-    with operation(prepared, "apply") as current, stops(current):
+    with operation(prepared, "apply") as current:
         checks = current.look(sources=not yes)
         if any(check.state != "ok" for check in checks) and not quiet:
             checks_table([check for check in checks if check.state != "ok"], errors)
@@ -102,7 +102,7 @@ def _apply_one(
             report = _ask(current, prepared)
             if report is not None:
                 return report, prepared
-        with RunDisplay(school, Estimate.of(workspace, school), quiet=quiet) as display:
+        with stops(current), RunDisplay(school, Estimate.of(workspace, school), quiet=quiet) as display:
             report = current.apply(display, probing=display.probing)
     if not quiet:
         show_apply(report, prepared)
@@ -111,7 +111,7 @@ def _apply_one(
 
 def _ask(current: Operation, prepared: Prepared) -> Report | None:
     """Show the plan's size and ask; a report when that ends the matter."""
-    with RunDisplay(prepared.school.id, None) as display:
+    with stops(current), RunDisplay(prepared.school.id, None) as display:
         display.say("looking at what would change")
         report = current.plan(display)
     if report.outcome != "ok":

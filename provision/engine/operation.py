@@ -440,7 +440,11 @@ class Operation:
         if self._stop.is_set() or result.outcome == "canceled":
             report.outcome = "cancelled"
             report.message = self._stop_reason or "the run was stopped"
-            report.remedy = f"the server may be half-way: finish with provision apply {report.school}"
+            report.remedy = (
+                "nothing was changed"
+                if report.verb == "plan"
+                else f"the server may be half-way: finish with provision apply {report.school}"
+            )
         elif report.failure is not None:
             report.outcome = "failed"
             report.message = f"{report.failure.role}: “{report.failure.name}” failed on {report.failure.host}"
