@@ -375,7 +375,7 @@ def test_a_failed_step_names_step_host_and_upstreams_own_words(school: SchoolOnL
 def test_an_unhealthy_service_fails_the_run(school: SchoolOnLab) -> None:
     service = school.directory / "roles" / "hello" / "service.yml"
     genuine = service.read_text()
-    service.write_text(genuine.replace("contains: hello from", "contains: adéu"))
+    service.write_text(genuine.replace("contains: from hola", "contains: adéu"))
     try:
         done = school.provision("apply", school.id, "--yes", check=False, timeout=300)
     finally:
