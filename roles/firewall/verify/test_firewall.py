@@ -100,14 +100,14 @@ def test_udp_is_dropped_unless_a_service_needs_it(host, address):
     with listening(host, ECHO_UDP, CLOSED):
         assert ask_udp(address, CLOSED) == b""
     rules = host.check_output("nft list chain inet provision input")
-    for port in re.findall(r"udp dport (\d+) accept", rules):
+    for port in re.findall(r"^\s*udp dport (\d+) accept", rules, re.MULTILINE):
         with listening(host, ECHO_UDP, int(port)):
             assert ask_udp(address, int(port)) == b"hello"
 
 
 def test_the_ports_of_the_services_are_open(host, address):
     rules = host.check_output("nft list chain inet provision input")
-    ports = [int(port) for port in re.findall(r"tcp dport (\d+) accept", rules)]
+    ports = [int(port) for port in re.findall(r"^\s*tcp dport (\d+) accept", rules, re.MULTILINE)]
     for port in ports:
         assert reaches(address, port) in ("open", "refused")
 

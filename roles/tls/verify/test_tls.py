@@ -8,7 +8,7 @@ import pytest
 @pytest.fixture(scope="module")
 def certificates(host):
     found = host.check_output(
-        "find /etc/provision/tls -mindepth 2 -name fullchain.pem -printf '%%h\n'"
+        "find /etc/provision/tls -mindepth 2 -name fullchain.pem -exec dirname {} +"
     ).split()
     assert found
     return found
