@@ -52,7 +52,11 @@ def test_every_variable_of_the_role_carries_its_name(role: Path) -> None:
 def test_the_table_shows_types_choices_and_defaults(tmp_path: Path) -> None:
     (tmp_path / "meta").mkdir()
     (tmp_path / "defaults").mkdir()
-    spec = {"main": {"options": {"x_mode": {"type": "str", "choices": ["a", "b"], "description": ["One.", "Two."]}}}}
+    spec = {
+        "main": {
+            "options": {"x_mode": {"type": "str", "choices": ["a", "b"], "description": ["One.", "Two."]}}
+        }
+    }
     (tmp_path / "meta" / "argument_specs.yml").write_text(yaml.safe_dump({"argument_specs": spec}))
     (tmp_path / "defaults" / "main.yml").write_text("x_mode: a\n")
     assert "| `x_mode` | str: `a`, `b` | `a` | One. Two. |" in role_docs.table(tmp_path)

@@ -1,0 +1,197 @@
+"""What Ansible receives of a school."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from provision import paths
+from provision.artifacts import Selection
+from provision.engine.ssh import JumpHost, host_key_name, known_hosts_name
+from provision.engine.variables import build_inventory, ssh_options
+from provision.errors import ConfigurationError
+from provision.model import Workspace, load_workspace
+from provision.model.service import AptSource
+from provision.names import read_names, resolve
+
+HELLO = Path(__file__).resolve().parents[2] / "fixtures" / "sixth_service" / "hello"
+PERSON = {"name": "Oficina", "email": "tic@prova.test"}
+
+
+def workspace(directory: Path, host: dict[str, Any] | None = None, **municipality: Any) -> Workspace:
+    for name in ("hello", "adeu"):
+        shutil.copytree(HELLO, directory / "roles" / name)
+        for file in (directory / "roles" / name).rglob("*"):
+            if file.is_file():
+                file.write_text(
+                    file.read_text()
+                    .replace("hello", name)
+                    .replace("9099", "9098" if name == "adeu" else "9099")
+                )
+    (directory / "schools").mkdir()
+    (directory / "municipality.yml").write_text(
+        yaml.safe_dump(
+            {
+                "schema": 1,
+                "id": "prova",
+                "name": "Prova",
+                "contact": PERSON,
+                "data_protection_officer": dict(PERSON),
+                "tls": {"mode": "internal"},
+                **municipality,
+            }
+        )
+    )
+    (directory / "schools" / "escola.yml").write_text(
+        yaml.safe_dump(
+            {
+                "schema": 1,
+                "name": "Escola",
+                "domain": "escola.test",
+                "hosts": {"main": {"address": "192.0.2.10", **(host or {})}},
+                "services": {
+                    "hello": {"hostname": "hola.escola.test", "settings": {"greeting": "bon dia"}},
+                    "adeu": {"hostname": "adeu.escola.test"},
+                },
+            }
+        )
+    )
+    return load_workspace(directory)
+
+
+def selections(*services: str) -> list[Selection]:
+    return [
+        Selection(service, "1.0", AptSource(kind="apt", packages=("python3-minimal",)))
+        for service in services
+    ]
+
+
+def host_variables(made: Workspace, *services: str, only: tuple[str, ...] = ()) -> dict[str, Any]:
+    chosen = selections(*services)
+    certificates = {service: f"certificate of {service}" for service in services}
+    inventory = build_inventory(made, made.school("escola"), chosen, certificates, run_id="r1", only=only)
+    found: dict[str, Any] = inventory["all"]["children"]["escola"]["hosts"]["main"]
+    return found
+
+
+def test_base_roles_get_merged_lists_of_what_the_services_need(tmp_path: Path) -> None:
+    host = host_variables(workspace(tmp_path), "hello", "adeu")
+    assert [site["hostname"] for site in host["nginx_sites"]] == ["adeu.escola.test", "hola.escola.test"]
+    assert host["postgresql_databases"] == [{"name": "adeu"}, {"name": "hello"}]
+    assert [(port["port"], port["protocol"]) for port in host["firewall_ports"]] == [
+        (80, "tcp"),
+        (443, "tcp"),
+    ]
+    assert [item["certificate"] for item in host["tls_certificates"]] == [
+        "certificate of hello",
+        "certificate of adeu",
+    ]
+
+
+def test_roles_come_in_order_and_a_service_that_is_not_there_is_not_in_the_list(tmp_path: Path) -> None:
+    roles = host_variables(workspace(tmp_path), "hello")["provision_roles"]
+    assert roles == [
+        {"role": "base"},
+        {"role": "firewall"},
+        {"role": "nginx"},
+        {"role": "tls"},
+        {"role": "postgresql"},
+        {"role": "hello"},
+        {"role": "nginx", "entry": "sites"},
+    ]
+
+
+def test_a_run_of_one_service_still_gives_base_roles_the_whole_hosts_lists(tmp_path: Path) -> None:
+    host = host_variables(workspace(tmp_path), "hello", "adeu", only=("adeu",))
+    assert [part["role"] for part in host["provision_roles"]] == [
+        "base",
+        "firewall",
+        "nginx",
+        "tls",
+        "postgresql",
+        "adeu",
+        "nginx",
+    ]
+    assert len(host["nginx_sites"]) == 2
+    assert len(host["postgresql_databases"]) == 2
+
+
+def test_settings_become_role_variables_and_reach_the_site(tmp_path: Path) -> None:
+    host = host_variables(workspace(tmp_path), "hello")
+    assert host["hello_greeting"] == "bon dia"
+    assert host["hello_hostname"] == "hola.escola.test"
+    assert "proxy_pass http://127.0.0.1:9099;" in host["nginx_sites"][0]["locations"]
+
+
+def test_no_text_of_a_school_file_is_taken_for_a_template_by_ansible(tmp_path: Path) -> None:
+    made = workspace(tmp_path)
+    object.__setattr__(made.school("escola"), "name", "{{ lookup('pipe', 'id') }}")
+    with pytest.raises(ConfigurationError) as caught:
+        host_variables(made, "hello")
+    assert "provision_school.name" in caught.value.problems[0].message
+
+
+def test_host_keys_come_from_the_workspace_alone_and_are_always_checked(tmp_path: Path) -> None:
+    made = workspace(tmp_path)
+    options = ssh_options(made, made.school("escola").hosts["main"])
+    assert f"UserKnownHostsFile={tmp_path / 'known_hosts'}" in options
+    assert {"GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes", "UpdateHostKeys=no"} <= set(
+        options
+    )
+    assert "HostKeyAlias=192.0.2.10" in options
+
+
+def test_a_jump_hosts_own_connection_is_checked_just_the_same(tmp_path: Path) -> None:
+    made = workspace(tmp_path, host={"jump": "porta@192.0.2.1:2222", "port": 2200})
+    options = ssh_options(made, made.school("escola").hosts["main"])
+    proxy = next(option for option in options if option.startswith("ProxyCommand="))
+    for word in (
+        "StrictHostKeyChecking=yes",
+        f"UserKnownHostsFile={tmp_path / 'known_hosts'}",
+        "[192.0.2.1]:2222",
+        "-l porta",
+        "-W",
+    ):
+        assert word in proxy
+    assert "HostKeyAlias=[192.0.2.10]:2200" in options
+
+
+def test_a_sudo_password_is_only_named_never_there(tmp_path: Path) -> None:
+    host = host_variables(workspace(tmp_path, host={"user": "tecnic", "become_password": True}), "hello")
+    assert host["ansible_become_password"] == "{{ host_main_become_password }}"
+    assert host["ansible_become"] is True
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("porta.cat", JumpHost("root", "porta.cat", 22)),
+        ("joan@porta.cat:2222", JumpHost("joan", "porta.cat", 2222)),
+        ("joan@2001:db8::1", JumpHost("joan", "2001:db8::1", 22)),
+    ],
+)
+def test_a_jump_host_is_read_as_ssh_reads_it(text: str, expected: JumpHost) -> None:
+    assert JumpHost.parse(text, "root") == expected
+
+
+def test_host_keys_are_stored_as_openssh_writes_them(tmp_path: Path) -> None:
+    made = workspace(tmp_path, host={"port": 2222})
+    assert host_key_name(made.school("escola").hosts["main"]) == "[192.0.2.10]:2222"
+    assert known_hosts_name("a.cat", 22) == "a.cat"
+
+
+def test_the_workspaces_own_names_come_before_dns(tmp_path: Path) -> None:
+    names = tmp_path / "hosts"
+    names.write_text("# lab\n10.0.0.7 servidor.test Pad.Servidor.test # ours\n10.0.0.8 servidor.test\n")
+    assert read_names(names) == {"servidor.test": "10.0.0.7", "pad.servidor.test": "10.0.0.7"}
+    assert resolve(names, "PAD.servidor.test") == "10.0.0.7"
+    assert resolve(names, "[2001:db8::1]") == "2001:db8::1"
+    assert resolve(names, "localhost") in {"127.0.0.1", "::1"}
+    with pytest.raises(OSError, match=r".+"):
+        resolve(names, "does-not-exist.invalid")
+
+
+def test_every_role_that_site_yml_may_name_is_shipped() -> None:
+    assert {"base", "firewall", "nginx", "tls", "postgresql"} <= {role.name for role in paths.ROLES.iterdir()}
