@@ -85,8 +85,8 @@ def test_base_roles_get_merged_lists_of_what_the_services_need(tmp_path: Path) -
         (443, "tcp"),
     ]
     assert [item["certificate"] for item in host["tls_certificates"]] == [
-        "certificate of hello",
         "certificate of adeu",
+        "certificate of hello",
     ]
 
 
