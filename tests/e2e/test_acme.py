@@ -93,7 +93,8 @@ class Scene:
         return len(re.findall(r"/order-plz", log))
 
 
-@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+# One Debian is enough for what certbot and the authority say to each other; molecule has the role on both.
+@pytest.fixture(scope="module", params=["trixie"])
 def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     release: str = request.param
     lab = Lab()

@@ -65,7 +65,8 @@ class Server:
         return False
 
 
-@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+# A lock-out takes minutes to undo itself; molecule has the roles on both Debians.
+@pytest.fixture(scope="module", params=["bookworm"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with lab_machine(f"lockout-{request.param}", request.param) as machine:
         yield Server(machine, tmp_path_factory.mktemp("lockout"))
