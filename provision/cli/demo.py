@@ -1,6 +1,7 @@
 """``provision demo``: the whole way through, on a disposable server on this machine."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Annotated
 import typer
 
 from provision import paths
-from provision.artifacts import forget_installed
+from provision.artifacts import LockFile, forget_installed
 from provision.cli.output import console, errors
 from provision.cli.progress import duration
 from provision.engine.ssh import host_key_name, known_keys, trust_like
@@ -52,7 +53,10 @@ def demo(
     started = time.monotonic()
     place = _workspace(directory)
     _say(1, "Boot a disposable server on this machine")
-    lab = Lab(report=lambda line: errors.print(f"  {line}", style="quiet", markup=False))
+    lab = Lab(
+        place if directory else None,
+        report=lambda line: errors.print(f"  {line}", style="quiet", markup=False),
+    )
     machine = lab.up(MACHINE, release)
     console.print(f"  {machine.name}: {machine.system} at {machine.address}", markup=False)
     workspace, school = _introduce(lab, machine, place)
@@ -64,7 +68,7 @@ def demo(
     _ordinary(place, "health", school.id)
     _say(5, "What the record says: provision runs show last")
     _ordinary(place, "runs", "show", "last")
-    _farewell(workspace, school, machine, place, time.monotonic() - started)
+    _farewell(workspace, school, machine, own_lab=directory is not None, seconds=time.monotonic() - started)
 
 
 def _say(number: int, text: str) -> None:
@@ -121,43 +125,36 @@ def _ordinary(place: Path, *words: str) -> None:
 
 
 def _farewell(
-    workspace: Workspace, school: ResolvedSchool, machine: Machine, place: Path, seconds: float
+    workspace: Workspace, school: ResolvedSchool, machine: Machine, *, own_lab: bool, seconds: float
 ) -> None:
     program = "provision" if shutil.which("provision") else f"{Path(sys.executable).parent / 'provision'}"
-    option = f"-w {os.path.relpath(place)}"
+    option = f"-w {os.path.relpath(workspace.path)}"
     authority = os.path.relpath(workspace.ca_dir / "ca.pem")
+    installed = LockFile.read(workspace.lock_file).choices.get(school.id, {})
+
+    def line(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
     console.print(f"\nReady in {duration(seconds)}.", style="good")
     for service in school.services.values():
+        if service.id not in installed:
+            continue
         name = service.hostname
         console.print(f"\n{service.definition.title.en}", style="name", markup=False)
-        console.print(
-            f"  open     https://{name}/ (the name is known to the lab only, so tell the browser where it is:)",
-            markup=False,
-        )
-        console.print(
-            f'           chromium --host-resolver-rules="MAP {name} {machine.address}" https://{name}/',
-            markup=False,
-            soft_wrap=True,
-        )
-        console.print(
-            f"           curl --cacert {authority} --resolve {name}:443:{machine.address} https://{name}/",
-            markup=False,
-            soft_wrap=True,
-        )
-        console.print(
-            f"           (its certificate is by the demo's own authority: {authority})", markup=False
-        )
-    console.print("\nLog in", style="name")
-    console.print(
-        "  pads     no account is needed: whoever knows a pad's address can write in it", markup=False
-    )
-    console.print(f"  server   {program} lab ssh {machine.name}", markup=False)
-    console.print(f"  secrets  {program} secrets show {school.id} {option} --reveal", markup=False)
+        line(f"  open     https://{name}/ (only the lab knows the name, so tell the browser where it is:)")
+        line(f'           chromium --host-resolver-rules="MAP {name} {machine.address}" https://{name}/')
+        line(f"           curl --cacert {authority} --resolve {name}:443:{machine.address} https://{name}/")
+        line(f"           (its certificate is by the demo's own authority: {authority})")
+        if service.definition.login:
+            line(f"  log in   {service.definition.login.en}")
+    console.print("\nThe server and its secrets", style="name")
+    line(f"  {shlex.join(machine.ssh_command()) if own_lab else f'{program} lab ssh {machine.name}'}")
+    line(f"  {program} secrets show {school.id} {option} --reveal")
     console.print("\nTry next", style="name")
     for words in (
         f"plan {school.id} {option} --exit-code",
         f"school show {school.id} {option}",
         f"runs list {option}",
-        "lab down --all",
+        *([] if own_lab else ["lab down --all"]),
     ):
-        console.print(f"  {program} {words}", markup=False)
+        line(f"  {program} {words}")

@@ -225,6 +225,8 @@ class ServiceDefinition(Strict):
     dedicated_host: Yes = False
     conflicts: tuple[Identifier, ...] = ()
     resources: Resources
+    #: How people get in, for those who open the service for the first time.
+    login: Text | None = None
     needs: Needs = Needs()
     ports: tuple[Port, ...] = ()
     secrets: tuple[Secret, ...] = ()
