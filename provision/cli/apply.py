@@ -19,15 +19,9 @@ from provision.cli.options import (
 from provision.cli.output import console, emit_json, errors, interactive
 from provision.cli.progress import RunDisplay
 from provision.cli.report import checks_table, prepared_notes, report_json, show_apply, show_plan
-from provision.engine.operation import (
-    Estimate,
-    Operation,
-    Prepared,
-    Report,
-    operation,
-    prepare,
-    refuse_problems,
-)
+from provision.engine.operation import Operation, operation, refuse_problems
+from provision.engine.preparation import Prepared, prepare
+from provision.engine.report import Estimate, Report
 from provision.errors import ProvisionError, UsageError
 from provision.model import Workspace, find_workspace, load_workspace
 

@@ -8,8 +8,9 @@ from provision.artifacts import select
 from provision.cli.options import JsonOption, MirrorOption, SchoolsArgument, WorkspaceOption
 from provision.cli.output import console, emit_json
 from provision.cli.report import checks_table
-from provision.engine.operation import operation, prepare
+from provision.engine.operation import operation
 from provision.engine.preflight import Check, State
+from provision.engine.preparation import prepare
 from provision.errors import ProvisionError, RefusedError
 from provision.model import Workspace, find_workspace, load_workspace
 from provision.secrets import SecretStore

@@ -7,7 +7,8 @@ import typer
 from provision.cli.options import JsonOption, SchoolsArgument, ServiceOption, WorkspaceOption
 from provision.cli.output import console, emit_json
 from provision.cli.report import probes_table
-from provision.engine.operation import Connections, prepare
+from provision.engine.connections import Connections
+from provision.engine.preparation import prepare
 from provision.errors import RefusedError
 from provision.health import probe_school
 from provision.model import find_workspace, load_workspace

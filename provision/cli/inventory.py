@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from provision.cli.options import MirrorOption, WorkspaceOption
-from provision.engine.operation import prepare
+from provision.engine.preparation import prepare
 from provision.errors import UsageError
 from provision.model import find_workspace, load_workspace
 

@@ -9,7 +9,9 @@ from provision.cli.options import JsonOption, MirrorOption, SchoolsArgument, Ser
 from provision.cli.output import emit_json, errors
 from provision.cli.progress import RunDisplay
 from provision.cli.report import prepared_notes, report_json, show_plan
-from provision.engine.operation import Estimate, Prepared, Report, operation, prepare, refuse_problems
+from provision.engine.operation import operation, refuse_problems
+from provision.engine.preparation import Prepared, prepare
+from provision.engine.report import Estimate, Report
 from provision.model import find_workspace, load_workspace
 
 

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from provision.cli.output import errors
 from provision.engine.events import Event, Message, TaskResult, TaskStarted
-from provision.engine.operation import Estimate
+from provision.engine.report import Estimate
 
 
 class RunDisplay:

@@ -12,8 +12,9 @@ from rich.text import Text
 from provision.artifacts import Unavailable
 from provision.cli.output import console
 from provision.cli.progress import duration
-from provision.engine.operation import Prepared, Report, describe
 from provision.engine.preflight import Check
+from provision.engine.preparation import Prepared
+from provision.engine.report import Report, describe
 from provision.health import ProbeResult
 
 _MARKS = {"ok": ("✓", "good"), "warning": ("!", "warn"), "problem": ("✗", "bad"), "unreachable": ("✗", "bad")}

@@ -1,266 +1,35 @@
-"""One operation against one school: preparation, preflight, lock, Ansible, probes, record.
+"""One operation against one school: connections, lock, preflight, Ansible, probes, record.
 
 The steps are those of the design ("A run"); ``plan`` and ``apply`` differ only in check mode and in what they record.
 """
 
-import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import asdict
+from typing import Any
 
 from provision import paths
-from provision.artifacts import Selection, Unavailable, record_installed, select
-from provision.audit import (
-    FileRecorder,
-    Person,
-    Revision,
-    RunIntent,
-    RunOutcome,
-    RunRecorder,
-    last_good,
-    new_run_id,
-    now,
-)
-from provision.engine.events import Event, Stats, TaskResult
+from provision.artifacts import Selection, record_installed
+from provision.audit import FileRecorder, Person, Revision, RunIntent, RunOutcome, RunRecorder, now
+from provision.engine.connections import Connections
+from provision.engine.events import Event, TaskResult
 from provision.engine.lock import HostLock
 from provision.engine.preflight import Check, HostState, look
+from provision.engine.preparation import Prepared, content_hashes, role_directories
 from provision.engine.remedies import remedy_for
+from provision.engine.report import Report, Verb, describe
 from provision.engine.runner import Run, RunRequest, RunResult
-from provision.engine.ssh import Connection, host_key_name
-from provision.engine.variables import build_inventory
-from provision.errors import ArtifactError, Problem, RefusedError, UsageError
+from provision.engine.ssh import host_key_name
+from provision.errors import Problem, RefusedError
 from provision.health import ProbeResult, probe_school
-from provision.model import ResolvedSchool, ResolvedService, Workspace
-from provision.model.municipality import InternalTls
-from provision.secrets import SecretStore
-from provision.secrets.ca import ensure_certificates
-from provision.secrets.redact import Redactor
-from provision.secrets.store import become_password_name
 
-Verb = Literal["plan", "apply"]
 Listener = Callable[[Event], None]
-#: Seconds that a service has to become healthy after an apply.
+#: Seconds that a service has to become healthy after something was changed.
 PATIENCE = 60.0
-
-
-@dataclass(slots=True)
-class Prepared:
-    """A school, ready to be brought to its servers. Nothing has been contacted there.
-
-    Args:
-        left_out: services whose source cannot be reached, where that is allowed.
-        new_secrets: names of the secrets that were generated just now.
-    """
-
-    workspace: Workspace
-    school: ResolvedSchool
-    only: tuple[str, ...]
-    selections: tuple[Selection, ...]
-    left_out: tuple[Unavailable, ...]
-    new_secrets: tuple[str, ...]
-    redactor: Redactor
-    sudo_passwords: Mapping[str, str]
-    certificates: Mapping[str, str]
-    run_id: str = field(default_factory=new_run_id)
-
-    @property
-    def services(self) -> list[ResolvedService]:
-        """The services that are to be there after the run."""
-        chosen = {selection.service for selection in self.selections}
-        return [service for service in self.school.services.values() if service.id in chosen]
-
-    @property
-    def touched(self) -> list[ResolvedService]:
-        """The services that this run is about."""
-        return [service for service in self.services if not self.only or service.id in self.only]
-
-    def inventory(self) -> dict[str, Any]:
-        """The inventory for Ansible."""
-        return build_inventory(
-            self.workspace,
-            self.school,
-            self.selections,
-            self.certificates,
-            run_id=self.run_id,
-            only=self.only,
-        )
-
-
-def prepare(
-    workspace: Workspace,
-    school_id: str,
-    *,
-    only: Sequence[str] = (),
-    mirror: str | None = None,
-    skip_unavailable: bool = False,
-) -> Prepared:
-    """Check everything that can be checked without the school's servers, and generate what is missing.
-
-    Args:
-        only: services to limit the run to.
-        mirror: directory or URL with the artifacts.
-        skip_unavailable: leave out services whose source cannot be reached (lab workspaces only).
-
-    Raises:
-        UsageError: no such school or service; ``skip_unavailable`` for a real school.
-        ArtifactError: a source cannot be reached, or is not what the lock file says.
-        SecretsError: the vault cannot be opened.
-    """
-    school = workspace.school(school_id)
-    unknown = sorted(set(only) - set(school.services))
-    if unknown:
-        raise UsageError(
-            f"{school.id} has no service {', '.join(unknown)}",
-            f"it has: {', '.join(school.services) or 'none'}",
-        )
-    if skip_unavailable and not workspace.municipality.lab:
-        raise UsageError(
-            "--skip-unavailable is for disposable servers (lab: true in municipality.yml)",
-            "a school gets all of its services, or none: see provision check " + school.id,
-        )
-    selections, unavailable = select(workspace, school, mirror=mirror)
-    if unavailable and not skip_unavailable:
-        raise unavailable_error(unavailable)
-    store = SecretStore(workspace)
-    services = [school.services[selection.service] for selection in selections]
-    new = store.ensure(school, [service.definition for service in services])
-    certificates: Mapping[str, str] = {}
-    if isinstance(school.tls, InternalTls):
-        sites = {service.id: [service.hostname] for service in services if service.definition.needs.site}
-        issued = ensure_certificates(workspace, school, sites, store=store)
-        certificates = {site: item.certificate for site, item in issued.items()}
-    values = store.load(school.id)
-    return Prepared(
-        workspace=workspace,
-        school=school,
-        only=tuple(only),
-        selections=tuple(selections),
-        left_out=tuple(unavailable),
-        new_secrets=tuple(new),
-        redactor=Redactor(values),
-        sudo_passwords=_sudo_passwords(school, values),
-        certificates=certificates,
-    )
-
-
-def unavailable_error(unavailable: Sequence[Unavailable]) -> ArtifactError:
-    """The error for services whose sources cannot be reached."""
-    words = "; ".join(
-        f"{item.service} {item.version or ''}".strip() + ": " + "; ".join(item.reasons)
-        for item in unavailable
-    )
-    return ArtifactError(
-        f"not to be had: {words}", " · ".join(dict.fromkeys(item.remedy for item in unavailable))
-    )
-
-
-def _sudo_passwords(school: ResolvedSchool, values: Mapping[str, Any]) -> dict[str, str]:
-    passwords, problems = {}, []
-    for host in school.hosts.values():
-        if host.become_password:
-            name = become_password_name(host.name)
-            if values.get(name):
-                passwords[host.name] = str(values[name])
-            else:
-                problems.append(
-                    Problem(
-                        f"the sudo password of host {host.name} is not in the vault",
-                        f"provision secrets set {school.id} {name}",
-                        file=school.file,
-                    )
-                )
-    if problems:
-        raise RefusedError("a sudo password is missing", problems=problems)
-    return passwords
-
-
-class Connections:
-    """Connections to all hosts of a school, opened once and used by preflight, lock and probes."""
-
-    def __init__(self, prepared: Prepared) -> None:
-        self._prepared = prepared
-        self._open: dict[str, Connection] = {}
-
-    def open(self) -> None:
-        """Connect to every host.
-
-        Raises:
-            RefusedError: with every host that cannot be reached, not only the first.
-        """
-        failures: list[RefusedError] = []
-        for host in self._prepared.school.hosts.values():
-            try:
-                self._open[host.name] = Connection(
-                    self._prepared.workspace,
-                    self._prepared.school.id,
-                    host,
-                    self._prepared.sudo_passwords.get(host.name),
-                )
-            except RefusedError as error:
-                failures.append(error)
-        if len(failures) == 1:
-            raise failures[0]
-        if failures:
-            raise RefusedError(
-                f"{len(failures)} hosts of {self._prepared.school.id} cannot be used",
-                problems=[Problem(error.message, error.remedy) for error in failures],
-            )
-
-    def __getitem__(self, host: str) -> Connection:
-        return self._open[host]
-
-    def run_on(self, host: str, command: str, stdin: str) -> tuple[int, str]:
-        """For the probes: status and output of a command as root; connects anew when the line broke."""
-        if host not in self._open or not self._open[host].transport.is_active():
-            self._open[host] = Connection(
-                self._prepared.workspace,
-                self._prepared.school.id,
-                self._prepared.school.hosts[host],
-                self._prepared.sudo_passwords.get(host),
-            )
-        answer = self._open[host].run(command, stdin=stdin, root=True)
-        return answer.status, answer.out
-
-    def close(self) -> None:
-        """Close all of them."""
-        for connection in self._open.values():
-            connection.close()
-
-
-@dataclass(slots=True)
-class Report:
-    """How an operation on one school went.
-
-    Args:
-        changes: what changed (or would change), by role, in order.
-        failure: the first task that failed.
-        outcome: ``ok``, ``failed``, ``unhealthy`` or ``cancelled``.
-        record: where the run's record is.
-    """
-
-    school: str
-    verb: Verb
-    run: str
-    outcome: str = "ok"
-    message: str = ""
-    remedy: str = ""
-    stats: Stats = field(default_factory=Stats)
-    changes: dict[str, list[TaskResult]] = field(default_factory=dict)
-    failure: TaskResult | None = None
-    probes: list[ProbeResult] = field(default_factory=list)
-    seconds: float = 0.0
-    record: str = ""
-    faults: int = 0
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def change_count(self) -> int:
-        """How many steps changed something, or would."""
-        return sum(len(results) for results in self.changes.values())
+#: The same where nothing was changed: a probe may fail once by chance.
+PATIENCE_UNCHANGED = 3.0
 
 
 class Operation:
@@ -366,7 +135,7 @@ class Operation:
             if report.outcome == "ok":
                 record_installed(self.prepared.workspace, self.prepared.school, self._installed())
                 probing()
-                report.probes = self.probe(patience=PATIENCE)
+                report.probes = self.probe(patience=PATIENCE if report.change_count else PATIENCE_UNCHANGED)
                 if any(probe.state != "ok" for probe in report.probes):
                     report.outcome = "unhealthy"
                     report.message = "everything was set up, but not every service is healthy"
@@ -516,72 +285,6 @@ class Operation:
             tasks_by_role=stats.tasks_by_role,
             note=report.message,
         )
-
-
-def describe(result: TaskResult) -> str:
-    """One changed step in plain words: the task's name, and what it did where that says more."""
-    details = "; ".join(result.details[:8])
-    return f"{result.name} ({details})" if details else result.name
-
-
-def role_directories(workspace: Workspace) -> tuple[Path, ...]:
-    """Where roles are looked for: ours, and the workspace's own."""
-    own = workspace.path / "roles"
-    found = dict.fromkeys(entry.role_dir.parent for entry in workspace.catalog.values())
-    return tuple(dict.fromkeys([paths.ROLES, *found, *([own] if own.is_dir() else [])]))
-
-
-def content_hashes(prepared: Prepared) -> dict[str, str]:
-    """SHA-256 of what decided the run: school file, municipality file, playbook, each role that runs."""
-
-    def of(file: Path) -> str:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-
-    hashes = {
-        "school": of(prepared.school.file),
-        "municipality": of(prepared.workspace.path / "municipality.yml"),
-        "site.yml": of(paths.PLAYBOOKS / "site.yml"),
-    }
-    roles = {part["role"] for host in _hosts_of(prepared.inventory()) for part in host["provision_roles"]}
-    for name in sorted(roles):
-        for directory in role_directories(prepared.workspace):
-            if (directory / name).is_dir():
-                hashes[f"role {name}"] = tree_hash(directory / name)
-                break
-    return hashes
-
-
-def _hosts_of(inventory: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for group in inventory["all"]["children"].values():
-        yield from group["hosts"].values()
-
-
-def tree_hash(directory: Path) -> str:
-    """SHA-256 over the names and contents of a directory's files, in order of their names."""
-    digest = hashlib.sha256()
-    for file in sorted(directory.rglob("*")):
-        if file.is_file() and "__pycache__" not in file.parts:
-            name = str(file.relative_to(directory)).encode()
-            data = file.read_bytes()
-            digest.update(len(name).to_bytes(4) + name + len(data).to_bytes(8) + data)
-    return digest.hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What an earlier run of the same school took, by role; empty when there was none."""
-
-    seconds: float
-    by_role: Mapping[str, float]
-    tasks_by_role: Mapping[str, int]
-
-    @classmethod
-    def of(cls, workspace: Workspace, school: str) -> "Estimate | None":
-        """From the newest full apply that ended well."""
-        run = last_good(workspace.runs_dir, school, "apply")
-        if run is None:
-            return None
-        return cls(float(run.get("seconds", 0)), run.get("seconds_by_role", {}), run.get("tasks_by_role", {}))
 
 
 def refuse_problems(checks: Sequence[Check], school: str) -> None:

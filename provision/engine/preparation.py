@@ -1,0 +1,193 @@
+"""A school, made ready for its servers: all that can be done and checked without contacting them."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from provision import paths
+from provision.artifacts import Selection, Unavailable, select
+from provision.audit import new_run_id
+from provision.engine.variables import build_inventory
+from provision.errors import ArtifactError, Problem, RefusedError, UsageError
+from provision.model import ResolvedSchool, ResolvedService, Workspace
+from provision.model.municipality import InternalTls
+from provision.secrets import SecretStore
+from provision.secrets.ca import ensure_certificates
+from provision.secrets.redact import Redactor
+from provision.secrets.store import become_password_name
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A school, ready to be brought to its servers. Nothing has been contacted there.
+
+    Args:
+        left_out: services whose source cannot be reached, where that is allowed.
+        new_secrets: names of the secrets that were generated just now.
+    """
+
+    workspace: Workspace
+    school: ResolvedSchool
+    only: tuple[str, ...]
+    selections: tuple[Selection, ...]
+    left_out: tuple[Unavailable, ...]
+    new_secrets: tuple[str, ...]
+    redactor: Redactor
+    sudo_passwords: Mapping[str, str]
+    certificates: Mapping[str, str]
+    run_id: str = field(default_factory=new_run_id)
+
+    @property
+    def services(self) -> list[ResolvedService]:
+        """The services that are to be there after the run."""
+        chosen = {selection.service for selection in self.selections}
+        return [service for service in self.school.services.values() if service.id in chosen]
+
+    @property
+    def touched(self) -> list[ResolvedService]:
+        """The services that this run is about."""
+        return [service for service in self.services if not self.only or service.id in self.only]
+
+    def inventory(self) -> dict[str, Any]:
+        """The inventory for Ansible."""
+        return build_inventory(
+            self.workspace,
+            self.school,
+            self.selections,
+            self.certificates,
+            run_id=self.run_id,
+            only=self.only,
+        )
+
+
+def prepare(
+    workspace: Workspace,
+    school_id: str,
+    *,
+    only: Sequence[str] = (),
+    mirror: str | None = None,
+    skip_unavailable: bool = False,
+) -> Prepared:
+    """Check everything that can be checked without the school's servers, and generate what is missing.
+
+    Args:
+        only: services to limit the run to.
+        mirror: directory or URL with the artifacts.
+        skip_unavailable: leave out services whose source cannot be reached (lab workspaces only).
+
+    Raises:
+        UsageError: no such school or service; ``skip_unavailable`` for a real school.
+        ArtifactError: a source cannot be reached, or is not what the lock file says.
+        SecretsError: the vault cannot be opened.
+    """
+    school = workspace.school(school_id)
+    unknown = sorted(set(only) - set(school.services))
+    if unknown:
+        raise UsageError(
+            f"{school.id} has no service {', '.join(unknown)}",
+            f"it has: {', '.join(school.services) or 'none'}",
+        )
+    if skip_unavailable and not workspace.municipality.lab:
+        raise UsageError(
+            "--skip-unavailable is for disposable servers (lab: true in municipality.yml)",
+            "a school gets all of its services, or none: see provision check " + school.id,
+        )
+    selections, unavailable = select(workspace, school, mirror=mirror)
+    if unavailable and not skip_unavailable:
+        raise unavailable_error(unavailable)
+    store = SecretStore(workspace)
+    services = [school.services[selection.service] for selection in selections]
+    new = store.ensure(school, [service.definition for service in services])
+    certificates: Mapping[str, str] = {}
+    if isinstance(school.tls, InternalTls):
+        sites = {service.id: [service.hostname] for service in services if service.definition.needs.site}
+        issued = ensure_certificates(workspace, school, sites, store=store)
+        certificates = {site: item.certificate for site, item in issued.items()}
+    values = store.load(school.id)
+    return Prepared(
+        workspace=workspace,
+        school=school,
+        only=tuple(only),
+        selections=tuple(selections),
+        left_out=tuple(unavailable),
+        new_secrets=tuple(new),
+        redactor=Redactor(values),
+        sudo_passwords=_sudo_passwords(school, values),
+        certificates=certificates,
+    )
+
+
+def unavailable_error(unavailable: Sequence[Unavailable]) -> ArtifactError:
+    """The error for services whose sources cannot be reached."""
+    words = "; ".join(
+        f"{item.service} {item.version or ''}".strip() + ": " + "; ".join(item.reasons)
+        for item in unavailable
+    )
+    return ArtifactError(
+        f"not to be had: {words}", " · ".join(dict.fromkeys(item.remedy for item in unavailable))
+    )
+
+
+def _sudo_passwords(school: ResolvedSchool, values: Mapping[str, Any]) -> dict[str, str]:
+    passwords, problems = {}, []
+    for host in school.hosts.values():
+        if host.become_password:
+            name = become_password_name(host.name)
+            if values.get(name):
+                passwords[host.name] = str(values[name])
+            else:
+                problems.append(
+                    Problem(
+                        f"the sudo password of host {host.name} is not in the vault",
+                        f"provision secrets set {school.id} {name}",
+                        file=school.file,
+                    )
+                )
+    if problems:
+        raise RefusedError("a sudo password is missing", problems=problems)
+    return passwords
+
+
+def role_directories(workspace: Workspace) -> tuple[Path, ...]:
+    """Where roles are looked for: ours, and the workspace's own."""
+    own = workspace.path / "roles"
+    found = dict.fromkeys(entry.role_dir.parent for entry in workspace.catalog.values())
+    return tuple(dict.fromkeys([paths.ROLES, *found, *([own] if own.is_dir() else [])]))
+
+
+def content_hashes(prepared: Prepared) -> dict[str, str]:
+    """SHA-256 of what decided the run: school file, municipality file, playbook, each role that runs."""
+
+    def of(file: Path) -> str:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+
+    hashes = {
+        "school": of(prepared.school.file),
+        "municipality": of(prepared.workspace.path / "municipality.yml"),
+        "site.yml": of(paths.PLAYBOOKS / "site.yml"),
+    }
+    roles = {part["role"] for host in _hosts_of(prepared.inventory()) for part in host["provision_roles"]}
+    for name in sorted(roles):
+        for directory in role_directories(prepared.workspace):
+            if (directory / name).is_dir():
+                hashes[f"role {name}"] = tree_hash(directory / name)
+                break
+    return hashes
+
+
+def _hosts_of(inventory: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for group in inventory["all"]["children"].values():
+        yield from group["hosts"].values()
+
+
+def tree_hash(directory: Path) -> str:
+    """SHA-256 over the names and contents of a directory's files, in order of their names."""
+    digest = hashlib.sha256()
+    for file in sorted(directory.rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            name = str(file.relative_to(directory)).encode()
+            data = file.read_bytes()
+            digest.update(len(name).to_bytes(4) + name + len(data).to_bytes(8) + data)
+    return digest.hexdigest()
