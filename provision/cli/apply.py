@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Annotated, Any
 
@@ -126,9 +126,11 @@ def stops(current: Operation) -> Iterator[None]:
     """Ctrl-C, SIGTERM and a closed terminal stop the operation in good order, for the length of the block."""
 
     def stop(number: int, _: FrameType | None) -> None:
-        errors.print("Stopping in good order; this can take a few seconds.", style="warn")
         name = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "a closed terminal"}
         current.cancel(f"stopped by {name[signal.Signals(number)]}")
+        # A closed terminal cannot be written to any more; and rich may be in the middle of a line.
+        with suppress(OSError, RuntimeError):
+            errors.print("Stopping in good order; this can take a few seconds.", style="warn")
 
     former = {
         number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -8,7 +8,7 @@ from provision.cli.options import JsonOption, SchoolsArgument, ServiceOption, Wo
 from provision.cli.output import console, emit_json
 from provision.cli.report import probes_table
 from provision.engine.connections import Connections
-from provision.engine.preparation import prepare
+from provision.engine.preparation import services_there, sudo_passwords
 from provision.errors import RefusedError
 from provision.health import probe_school
 from provision.model import find_workspace, load_workspace
@@ -28,15 +28,18 @@ def health(
     service: ServiceOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Ask every service of a school whether it is well, from outside and on the server. Changes nothing."""
+    """Ask every service of a school whether it is well, from outside and on the server. Changes nothing.
+
+    Needs no vault password (but where sudo asks for one), and nothing from upstream.
+    """
     loaded = load_workspace(find_workspace(workspace))
     results = {}
     for school_id in schools:
         school = loaded.school(school_id)
-        prepared = prepare(loaded, school_id, only=service or [], skip_unavailable=loaded.municipality.lab)
-        connections = Connections(prepared)
+        services = [item for item in services_there(loaded, school) if not service or item.id in service]
+        connections = Connections(loaded, school, sudo_passwords(loaded, school))
         try:
-            results[school_id] = probe_school(loaded, school, prepared.touched, connections.run_on)
+            results[school_id] = probe_school(loaded, school, services, connections.run_on)
         finally:
             connections.close()
     if json_output:

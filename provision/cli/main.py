@@ -107,6 +107,16 @@ def main() -> NoReturn:
     except BrokenPipeError:
         # ``provision runs list | head`` is not an error; nothing can be printed any more.
         os._exit(0)
+    except OSError as error:
+        # A file that cannot be read or written: theirs to mend, and a traceback would not say how.
+        place = f"{error.filename}: " if error.filename else ""
+        report_error(
+            ProvisionError(
+                f"{place}{error.strerror or error}",
+                "see who owns the file and whether the disk has room; a workspace that sudo wrote into belongs to root",
+            )
+        )
+        sys.exit(1)
     except KeyboardInterrupt:
         errors.print("Stopped.", style="warn")
         sys.exit(130)

@@ -1,6 +1,7 @@
 """Live progress of a run: a line for each role, a bar where it is a terminal, plain lines where it is not."""
 
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -53,7 +54,8 @@ class RunDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._finish_role()
-        self._progress.stop()
+        with suppress(OSError):
+            self._progress.stop()
 
     def probing(self) -> None:
         """Ansible is done, the probes begin."""
@@ -62,8 +64,10 @@ class RunDisplay:
 
     def say(self, text: str) -> None:
         """A line between the bars."""
-        if not self._quiet:
-            self._progress.console.print(text, style="quiet", markup=False)
+        # The terminal may have been closed; the run is stopped in good order all the same.
+        with suppress(OSError):
+            if not self._quiet:
+                self._progress.console.print(text, style="quiet", markup=False)
 
     def __call__(self, event: Event) -> None:
         """Take one event."""

@@ -1,15 +1,25 @@
 """The connections to all hosts of a school."""
 
-from provision.engine.preparation import Prepared
+from collections.abc import Mapping
+
 from provision.engine.ssh import Connection
 from provision.errors import Problem, RefusedError
+from provision.model import ResolvedSchool, Workspace
 
 
 class Connections:
-    """Connections to all hosts of a school, opened once and used by preflight, lock and probes."""
+    """Connections to all hosts of a school, opened once and used by preflight, lock and probes.
 
-    def __init__(self, prepared: Prepared) -> None:
-        self._prepared = prepared
+    Args:
+        sudo_passwords: by host, for those whose user needs one.
+    """
+
+    def __init__(
+        self, workspace: Workspace, school: ResolvedSchool, sudo_passwords: Mapping[str, str]
+    ) -> None:
+        self._workspace = workspace
+        self._school = school
+        self._sudo_passwords = sudo_passwords
         self._open: dict[str, Connection] = {}
 
     def open(self) -> None:
@@ -19,21 +29,16 @@ class Connections:
             RefusedError: with every host that cannot be reached, not only the first.
         """
         failures: list[RefusedError] = []
-        for host in self._prepared.school.hosts.values():
+        for host in self._school.hosts.values():
             try:
-                self._open[host.name] = Connection(
-                    self._prepared.workspace,
-                    self._prepared.school.id,
-                    host,
-                    self._prepared.sudo_passwords.get(host.name),
-                )
+                self._open[host.name] = self._connect(host.name)
             except RefusedError as error:
                 failures.append(error)
         if len(failures) == 1:
             raise failures[0]
         if failures:
             raise RefusedError(
-                f"{len(failures)} hosts of {self._prepared.school.id} cannot be used",
+                f"{len(failures)} hosts of {self._school.id} cannot be used",
                 problems=[Problem(error.message, error.remedy) for error in failures],
             )
 
@@ -41,16 +46,19 @@ class Connections:
         return self._open[host]
 
     def run_on(self, host: str, command: str, stdin: str) -> tuple[int, str]:
-        """For the probes: status and output of a command as root; connects anew when the line broke."""
+        """For the probes: status and output (or what it complained of) of a command as root.
+
+        Connects anew when the line broke.
+        """
         if host not in self._open or not self._open[host].transport.is_active():
-            self._open[host] = Connection(
-                self._prepared.workspace,
-                self._prepared.school.id,
-                self._prepared.school.hosts[host],
-                self._prepared.sudo_passwords.get(host),
-            )
+            self._open[host] = self._connect(host)
         answer = self._open[host].run(command, stdin=stdin, root=True)
-        return answer.status, answer.out
+        return answer.status, answer.out if answer.status == 0 else answer.err
+
+    def _connect(self, host: str) -> Connection:
+        return Connection(
+            self._workspace, self._school.id, self._school.hosts[host], self._sudo_passwords.get(host)
+        )
 
     def close(self) -> None:
         """Close all of them."""

@@ -18,6 +18,7 @@ import paramiko
 
 from provision.engine.ssh import CONNECT_TIMEOUT, Connection
 from provision.errors import LockedError, RefusedError
+from provision.text import printable
 
 #: Seconds after which the host gives the lock up when it hears nothing.
 LEASE = 30
@@ -29,7 +30,7 @@ import fcntl, json, os, select, sys
 os.makedirs("/run/provision", mode=0o755, exist_ok=True)
 shared, lease = json.loads(sys.argv[1])
 line = sys.stdin.buffer.raw.readline(65536).decode()
-fd = os.open("/run/provision/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+fd = os.open("/run/provision/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 try:
     fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 except BlockingIOError:
@@ -74,6 +75,7 @@ class HostLock:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
+        self._connection.check_sudo()
         command = f"python3 -c {shlex.quote(_KEEPER)} {shlex.quote(json.dumps([self._shared, LEASE]))}"
         command, before = self._connection.sudo(command)
         try:
@@ -82,6 +84,8 @@ class HostLock:
             channel.exec_command(command)
             channel.sendall((before + json.dumps(self._holder) + "\n").encode())
             answer = _read_line(channel)
+            good = answer.startswith(("held", "busy"))
+            why = "" if good else channel.makefile_stderr("rb").read(2000).decode("utf-8", "replace")
         except (OSError, paramiko.SSHException, EOFError) as error:
             raise RefusedError(
                 f"the lock of {self._connection.school} cannot be asked for: {error}", "try again"
@@ -90,12 +94,11 @@ class HostLock:
             channel.close()
             raise LockedError(*_describe(self._connection.school, answer[5:]))
         if answer != "held":
-            why = channel.makefile_stderr("rb").read(2000).decode("utf-8", "replace").strip()
             channel.close()
             raise RefusedError(
-                f"{self._connection.host.address} cannot take the lock as root: {why or answer or 'no answer'}",
-                f"the user {self._connection.host.user} needs sudo there (password-less, or become_password: true and "
-                "the password in the vault), and the server needs python3",
+                f"{self._connection.host.address} cannot take the lock: "
+                + (printable(why or answer)[-300:] or "no answer"),
+                "the server needs python3 (apt-get install python3), and /run must be writable there",
             )
         self._channel = channel
         self._thread = threading.Thread(target=self._beat, name="provision-lock", daemon=True)
@@ -151,8 +154,7 @@ def _describe(school: str, text: str) -> tuple[str, str]:
         who += f"{holder['verb']}, run {holder['run']}"
     except (ValueError, KeyError, TypeError):
         who = "somebody else"
-    # What a host says is shown to people: nothing in it may steer their terminal.
-    who = "".join(sign if sign.isprintable() else "?" for sign in who)[:300]
+    who = printable(who)[:300]
     return (
         f"{school} is held by {who}",
         f"wait until it has ended; a run that broke off frees the school by itself within {LEASE} seconds",

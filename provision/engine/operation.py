@@ -22,7 +22,7 @@ from provision.engine.remedies import remedy_for
 from provision.engine.report import Report, Verb, describe
 from provision.engine.runner import Run, RunRequest, RunResult
 from provision.engine.ssh import host_key_name
-from provision.errors import Problem, RefusedError
+from provision.errors import Problem, ProvisionError, RefusedError
 from provision.health import ProbeResult, probe_school
 
 Listener = Callable[[Event], None]
@@ -48,12 +48,13 @@ class Operation:
         self.prepared = prepared
         self.verb = verb
         self.person = Person.current(prepared.workspace.path)
-        self.connections = Connections(prepared)
+        self.connections = Connections(prepared.workspace, prepared.school, prepared.sudo_passwords)
         self._recorder = recorder or FileRecorder(prepared.workspace.runs_dir, prepared.redactor.data)
         self._stack = ExitStack()
         self._run: Run | None = None
         self._stop = threading.Event()
         self._stop_reason = ""
+        self._record_fault = ""
         self._finish_apt = False
 
     def __enter__(self) -> "Operation":
@@ -127,7 +128,13 @@ class Operation:
         """
         report = Report(self.prepared.school.id, "apply", self.prepared.run_id)
         started = time.monotonic()
-        self._recorder.intend(self._intent())
+        try:
+            self._recorder.intend(self._intent())
+        except OSError as error:
+            raise RefusedError(
+                f"the record of the run cannot be written: {error}",
+                "nothing was changed; make room, or see who owns the workspace's runs directory, and apply again",
+            ) from error
         report.record = self._recorder.place()
         try:
             result = self._execute(report, listen, check=False)
@@ -136,17 +143,36 @@ class Operation:
                 record_installed(self.prepared.workspace, self.prepared.school, self._installed())
                 probing()
                 report.probes = self.probe(patience=PATIENCE if report.change_count else PATIENCE_UNCHANGED)
-                if any(probe.state != "ok" for probe in report.probes):
+                if self._stop.is_set():
+                    self._cancelled(report)
+                elif any(probe.state != "ok" for probe in report.probes):
                     report.outcome = "unhealthy"
                     report.message = "everything was set up, but not every service is healthy"
+            if self._record_fault:
+                report.notes.append(f"the record of this run is incomplete: {self._record_fault}")
+                if report.outcome == "ok":
+                    report.outcome = "failed"
+                    report.message = (
+                        f"everything was set up, but the record is incomplete: {self._record_fault}"
+                    )
+                    report.remedy = "make room for the workspace's runs directory, then apply again"
         except BaseException as error:
             report.outcome = "failed"
             report.message = f"stopped by an error of our own: {error!r}"
             raise
         finally:
             report.seconds = time.monotonic() - started
-            self._recorder.end(self._outcome(report))
+            self._end_record(report)
         return report
+
+    def _end_record(self, report: Report) -> None:
+        try:
+            self._recorder.end(self._outcome(report))
+        except OSError as error:
+            raise ProvisionError(
+                f"the run ended ({report.outcome}), but its record could not be finished: {error}",
+                "make room for the workspace's runs directory; the next apply closes the record as broken off",
+            ) from error
 
     def _installed(self) -> list[Selection]:
         touched = {service.id for service in self.prepared.touched}
@@ -160,6 +186,7 @@ class Operation:
             self.prepared.touched,
             self.connections.run_on,
             patience=patience,
+            stop=self._stop.is_set,
         )
 
     def _execute(self, report: Report, listen: Listener, *, check: bool) -> RunResult:
@@ -176,7 +203,10 @@ class Operation:
                 if event.status in {"failed", "unreachable"} and not event.ignored and report.failure is None:
                     report.failure = event
                 if not check:
-                    self._recorder.task(event.as_dict())
+                    try:
+                        self._recorder.task(event.as_dict())
+                    except OSError as error:
+                        self._record_fault = str(error)
             listen(event)
 
         request = RunRequest(
@@ -207,21 +237,26 @@ class Operation:
                 f"{result.faults} of Ansible's events could not be read; the run itself was not affected"
             )
         if self._stop.is_set() or result.outcome == "canceled":
-            report.outcome = "cancelled"
-            report.message = self._stop_reason or "the run was stopped"
-            report.remedy = (
-                "nothing was changed"
-                if report.verb == "plan"
-                else f"the server may be half-way: finish with provision apply {report.school}"
-            )
+            self._cancelled(report)
         elif report.failure is not None:
             report.outcome = "failed"
             report.message = f"{report.failure.role}: “{report.failure.name}” failed on {report.failure.host}"
-            report.remedy = remedy_for(report.failure.error)
+            report.remedy = remedy_for(
+                report.failure.error, report.school, unreachable=report.failure.status == "unreachable"
+            )
         elif result.outcome != "successful":
             report.outcome = "failed"
             report.message = self.prepared.redactor.text(result.message) or "Ansible ended without saying why"
-            report.remedy = remedy_for(report.message)
+            report.remedy = remedy_for(report.message, report.school)
+
+    def _cancelled(self, report: Report) -> None:
+        report.outcome = "cancelled"
+        report.message = self._stop_reason or "the run was stopped"
+        report.remedy = (
+            "nothing was changed"
+            if report.verb == "plan"
+            else f"the server may be half-way: finish with provision apply {report.school}"
+        )
 
     def _intent(self) -> RunIntent:
         prepared = self.prepared

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from provision import paths
-from provision.artifacts import Selection, Unavailable, select
+from provision.artifacts import LockFile, Selection, Unavailable, select
 from provision.audit import new_run_id
 from provision.engine.variables import build_inventory
 from provision.errors import ArtifactError, Problem, RefusedError, UsageError
@@ -117,6 +117,25 @@ def prepare(
         sudo_passwords=_sudo_passwords(school, values),
         certificates=certificates,
     )
+
+
+def services_there(workspace: Workspace, school: ResolvedSchool) -> list[ResolvedService]:
+    """The services that an apply has brought to the school's servers; all of them before the first apply."""
+    choices = LockFile.read(workspace.lock_file).choices.get(school.id, {})
+    there = {service for service, choice in choices.items() if choice.installed}
+    return [service for service in school.services.values() if not there or service.id in there]
+
+
+def sudo_passwords(workspace: Workspace, school: ResolvedSchool) -> dict[str, str]:
+    """The sudo passwords of the school's hosts, by host; the vault is opened only where one is needed.
+
+    Raises:
+        SecretsError: the vault cannot be opened.
+        RefusedError: a password is not in it.
+    """
+    if not any(host.become_password for host in school.hosts.values()):
+        return {}
+    return _sudo_passwords(school, SecretStore(workspace).load(school.id))
 
 
 def unavailable_error(unavailable: Sequence[Unavailable]) -> ArtifactError:

@@ -8,6 +8,7 @@ and an address that somebody else takes over brings none.
 import base64
 import hashlib
 import io
+import secrets
 import shlex
 import socket
 from dataclasses import dataclass, replace
@@ -16,11 +17,14 @@ from types import TracebackType
 from typing import Self
 
 import paramiko
+from paramiko.hostkeys import InvalidHostKey
 
 from provision import names
 from provision.errors import HostKeyError, RefusedError
 from provision.files import write_atomically
 from provision.model import ResolvedHost, Workspace
+from provision.secrets.store import become_password_name
+from provision.text import printable
 
 #: Seconds until a host that does not answer counts as unreachable.
 CONNECT_TIMEOUT = 10.0
@@ -72,8 +76,14 @@ class Answer:
 def known_keys(workspace: Workspace) -> paramiko.HostKeys:
     """The host keys that the workspace trusts."""
     keys = paramiko.HostKeys()
-    if workspace.known_hosts.exists():
-        keys.load(str(workspace.known_hosts))
+    try:
+        if workspace.known_hosts.exists():
+            keys.load(str(workspace.known_hosts))
+    except (OSError, paramiko.SSHException, InvalidHostKey) as error:
+        raise RefusedError(
+            f"{workspace.known_hosts} cannot be read: {error}",
+            "restore it from version control, or remove the damaged line and trust that host anew",
+        ) from error
     return keys
 
 
@@ -204,12 +214,37 @@ class Connection:
         return fingerprint(self.transport.get_remote_server_key())
 
     def sudo(self, command: str) -> tuple[str, str]:
-        """A command line that runs ``command`` as root, and what must be sent first on its standard input."""
+        """A command line that runs ``command`` as root, and what must be sent first on its standard input.
+
+        sudo may or may not read the password (it does not where the user needs none, or has just given it): a line with
+        a random mark follows it, and what comes before the mark never reaches the command.
+        """
         if self.host.user == "root":
             return command, ""
-        if self._sudo_password is not None:
-            return f"sudo -S -p '' -- sh -c {shlex.quote(command)}", self._sudo_password + "\n"
-        return f"sudo -n -- sh -c {shlex.quote(command)}", ""
+        if self._sudo_password is None:
+            return f"sudo -n -- sh -c {shlex.quote(command)}", ""
+        mark = secrets.token_hex(16)
+        skip = f'while IFS= read -r line && [ "$line" != {mark} ]; do :; done; {command}'
+        return f"sudo -S -p '' -- sh -c {shlex.quote(skip)}", f"{self._sudo_password}\n{mark}\n"
+
+    def check_sudo(self) -> None:
+        """See that we can become root; standard input ends at once, so that a wrong password is not asked for again.
+
+        Raises:
+            RefusedError: we cannot.
+        """
+        if self.host.user == "root":
+            return
+        answer = self.run("true", root=True, timeout=30)
+        if answer.status != 0:
+            name = become_password_name(self.host.name)
+            raise RefusedError(
+                f"{self.host.user} cannot become root on {self.host.address}: {printable(answer.err.strip())[-300:]}",
+                f"is the sudo password right? provision secrets set {self.school} {name}"
+                if self._sudo_password is not None
+                else "give the user password-less sudo there, or write become_password: true for the host and put the "
+                f"password into the vault: provision secrets set {self.school} {name}",
+            )
 
     def run(self, command: str, *, stdin: str = "", root: bool = False, timeout: float = 60.0) -> Answer:
         """Run one command and wait for it.
@@ -236,7 +271,9 @@ class Connection:
             with channel, channel.makefile("rb") as out_file:
                 out.write(out_file.read(OUTPUT_LIMIT))
                 err.write(channel.makefile_stderr("rb").read(OUTPUT_LIMIT))
-                status = channel.recv_exit_status()
+                # recv_exit_status alone would wait for ever for a server that says nothing more.
+                ended = channel.status_event.wait(timeout)
+                status = channel.recv_exit_status() if ended else -1
         except (OSError, paramiko.SSHException, EOFError) as error:
             raise RefusedError(
                 f"the connection to {self.host.address} broke: {error or 'no answer in time'}",

@@ -105,13 +105,20 @@ class Cancel:
         if not self.asked.is_set():
             self._since = time.monotonic()
             self.asked.set()
-            for pid in children(os.getpid()):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
+            self._terminate()
 
     def callback(self) -> bool:
         """ansible-runner asks this about once a second; True makes it kill the process group."""
+        if self.asked.is_set():
+            # Again: ansible-playbook may not have been there yet when the first signal was sent.
+            self._terminate()
         return self.asked.is_set() and time.monotonic() - self._since > GRACE
+
+    @staticmethod
+    def _terminate() -> None:
+        for pid in children(os.getpid()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
 
 def run(request: dict[str, Any], writer: Writer, cancel: Cancel) -> dict[str, Any]:
@@ -122,6 +129,8 @@ def run(request: dict[str, Any], writer: Writer, cancel: Cancel) -> dict[str, An
     """
     import ansible_runner
 
+    if cancel.asked.is_set():
+        return {"status": "canceled", "rc": None, "faults": 0, "survivors": 0}
     faults = 0
 
     def on_event(event: dict[str, Any]) -> bool:

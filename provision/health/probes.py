@@ -18,6 +18,7 @@ from provision.errors import ProvisionError
 from provision.model import ResolvedSchool, ResolvedService, Workspace
 from provision.model.municipality import InternalTls
 from provision.model.service import HttpsProbe, LoopbackProbe, UnitProbe
+from provision.text import printable
 
 State = Literal["ok", "problem", "unreachable"]
 
@@ -27,7 +28,7 @@ _TIMEOUT = 10.0
 
 # Runs on the host; answers a list of [state, text] in the order of the questions.
 _INSIDE = r"""
-import json, subprocess, sys, urllib.error, urllib.request
+import http.client, json, subprocess, sys, urllib.error, urllib.request
 answers = []
 for question in json.load(sys.stdin):
     if question["kind"] == "unit":
@@ -40,8 +41,8 @@ for question in json.load(sys.stdin):
             status, body = page.status, page.read(1000000).decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
         status, body = error.code, error.read(1000000).decode("utf-8", "replace")
-    except OSError as error:
-        answers.append([False, str(error)])
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        answers.append([False, str(error) or type(error).__name__])
         continue
     right, there = status == question["status"], not question["contains"] or question["contains"] in body
     said = "answers %d" % status
@@ -81,17 +82,19 @@ def probe_school(
     run_on: RemoteRun,
     *,
     patience: float = 0.0,
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[ProbeResult]:
     """Ask every question of these services.
 
     Args:
         run_on: ``run_on(host, command, stdin)`` over SSH.
         patience: seconds to ask again what is not well yet (services that have just been started).
+        stop: whether somebody wants us to stop asking again.
     """
     deadline = time.monotonic() + patience
     while True:
         results = [*_outside(workspace, school, services), *_inside(school, services, run_on)]
-        if all(result.state == "ok" for result in results) or time.monotonic() >= deadline:
+        if all(result.state == "ok" for result in results) or time.monotonic() >= deadline or stop():
             order = {
                 (service.id, probe.id): number
                 for service in services
@@ -107,6 +110,9 @@ def probe_school(
 def trust_store(workspace: Workspace, school: ResolvedSchool) -> ssl.SSLContext:
     """The certificates that we trust for a school: its municipality's own authority, or the system's."""
     if isinstance(school.tls, InternalTls):
+        authority = workspace.ca_dir / "ca.pem"
+        if not authority.exists():
+            raise FileNotFoundError(f"{authority} is not there: provision apply {school.id} makes it")
         return ssl.create_default_context(cafile=str(workspace.ca_dir / "ca.pem"))
     return ssl.create_default_context()
 
@@ -142,10 +148,25 @@ def fetch(
     try:
         connection.request("GET", path, headers={"User-Agent": "provision-probe", "Connection": "close"})
         answer = connection.getresponse()
-        body = answer.read(BODY_LIMIT).decode("utf-8", "replace")
+        body = _read(answer)
         return answer.status, {key.lower(): value for key, value in answer.getheaders()}, body
     finally:
         connection.close()
+
+
+def _read(answer: http.client.HTTPResponse) -> str:
+    """The body's beginning; a server that trickles is not listened to for ever.
+
+    Raises:
+        OSError: it takes too long.
+    """
+    deadline = time.monotonic() + 2 * _TIMEOUT
+    body = b""
+    while len(body) < BODY_LIMIT and (part := answer.read1(65536)):
+        body += part
+        if time.monotonic() > deadline:
+            raise TimeoutError("the page does not end")
+    return body.decode("utf-8", "replace")
 
 
 def _outside(
@@ -185,7 +206,9 @@ def _https(
         )
     except (OSError, http.client.HTTPException) as error:
         return result(
-            "unreachable", f"no answer: {error}", "is the server on, and does the name point to it?"
+            "unreachable",
+            f"no answer: {printable(str(error))[:200]}",
+            "is the server on? does the name point to it?",
         )
     if status != probe.status:
         return result(
@@ -240,7 +263,7 @@ def _ask_host(
                 probe.id,
                 probe.title.en,
                 "unreachable",
-                f"{host} gives no answer: {str(error)[:200]}",
+                f"{host} gives no answer: {printable(str(error))[:200]}",
                 f"provision check {school.id}",
             )
             for service, probe in asked
@@ -252,7 +275,7 @@ def _ask_host(
             probe.id,
             probe.title.en,
             "ok" if good is True else "problem",
-            _printable(str(text)),
+            printable(str(text))[:300],
             "" if good is True else f"provision apply {school.id} --service {service.id}",
             seconds,
         )
@@ -266,12 +289,9 @@ def _checked(status: int, out: str, count: int) -> list[tuple[object, object]]:
     Raises:
         ValueError: it says something else than it was asked.
     """
+    if status != 0:
+        raise ValueError((out.strip().splitlines() or ["its python3 could not run the questions"])[-1])
     answers = json.loads(out)
-    if status != 0 or not isinstance(answers, list) or len(answers) != count:
-        raise ValueError(out)
+    if not isinstance(answers, list) or len(answers) != count:
+        raise ValueError("it answered something else than it was asked")
     return [(good, text) for good, text in answers]
-
-
-def _printable(text: str) -> str:
-    """What a host says is shown on a terminal: no control characters, no end."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text)[:300]
