@@ -193,7 +193,7 @@ def _file_name_problem(file: Path, other: Path | None) -> Problem | None:
             f'Rename the file, such as "escola-{file.stem}.yml".',
             "bad-id",
         )
-    if not re.match(SLUG_PATTERN, file.stem):
+    if not re.fullmatch(SLUG_PATTERN, file.stem):
         form = FORMS[SLUG_PATTERN]
         better = form.mend(file.stem)[:40].strip("-")
         return problem(

@@ -104,14 +104,14 @@ def hostname(value: str) -> str:
 def _hostname_problem(value: str) -> tuple[str, str] | None:  # noqa: PLR0911 - one rule, one return
     """Why a text is no host name, and what was probably meant; None when it is one."""
     example = 'Such as "pad.escola-mar.cat".'
-    if _HOSTNAME.match(value):
+    if _HOSTNAME.fullmatch(value):
         return None
     text = value.strip()
     if not text:
         return "it is empty", example
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", text):
         name = re.split(r"[/:?#]", text.split("://", 1)[1].rsplit("@", 1)[-1])[0].lower()
-        return "it is a web address", f'Write only the name: "{name}".' if _HOSTNAME.match(name) else example
+        return "it is a web address", f'Write only the name: "{name}".' if _HOSTNAME.fullmatch(name) else example
     if _is_ip(text):
         return "it is an IP address", f"A certificate needs a DNS name. {example}"
     if "@" in text:
@@ -120,7 +120,7 @@ def _hostname_problem(value: str) -> tuple[str, str] | None:  # noqa: PLR0911 - 
         name = re.split(r"[/:]", text)[0].lower()
         return (
             "it has a port or a path behind the name",
-            f'Write only the name: "{name}".' if _HOSTNAME.match(name) else example,
+            f'Write only the name: "{name}".' if _HOSTNAME.fullmatch(name) else example,
         )
     if not text.isascii():
         try:
@@ -129,12 +129,12 @@ def _hostname_problem(value: str) -> tuple[str, str] | None:  # noqa: PLR0911 - 
             ascii_name = ""
         return (
             "it has letters outside a-z",
-            f'Write its DNS form: "{ascii_name}".' if _HOSTNAME.match(ascii_name) else example,
+            f'Write its DNS form: "{ascii_name}".' if _HOSTNAME.fullmatch(ascii_name) else example,
         )
     if "." not in text.strip("."):
         return "it has no dot", f"The whole name is needed. {example}"
     better = re.sub(r"\s+", "", text.strip(".").lower().replace("_", "-"))
-    if _HOSTNAME.match(better):
+    if _HOSTNAME.fullmatch(better):
         return "only small letters, digits, hyphens and dots are allowed", f'Did you mean "{better}"?'
     if any(len(label) > 63 for label in text.split(".")) or len(text) > 253:
         return "it is too long (63 characters between two dots, 253 in all)", ""
@@ -150,7 +150,7 @@ def address(value: str) -> str:
     if _is_ip(text):
         return str(ipaddress.ip_address(text))
     lowered = text.lower()
-    if not re.fullmatch(r"[0-9.]+", text) and (_HOSTNAME.match(lowered) or _SINGLE_LABEL.match(lowered)):
+    if not re.fullmatch(r"[0-9.]+", text) and (_HOSTNAME.fullmatch(lowered) or _SINGLE_LABEL.fullmatch(lowered)):
         return lowered
     allowed = 'Allowed: an IPv4 address ("192.0.2.10"), an IPv6 address ("2001:db8::10") or a DNS name.'
     raise refuse(f'"{short(value)}" is not an address. {allowed}', _address_remedy(text), "bad-address")
@@ -169,7 +169,7 @@ def _address_remedy(text: str) -> str:  # noqa: PLR0911 - one return a mistake
         return f'Each goes in a line of its own: address: "{host}"{also}.'
     if found := re.fullmatch(r"\[?([^\[\]]+?)\]?:(\d{1,5})", text):
         inside, port = found.groups()
-        if _is_ip(inside) or _HOSTNAME.match(inside.lower()):
+        if _is_ip(inside) or _HOSTNAME.fullmatch(inside.lower()):
             return f'Each goes in a line of its own: address: "{inside}" and port: {port}.'
     if found := re.fullmatch(r"\[([^\]]+)\]", text):
         return f'Leave the brackets out: "{found.group(1)}".'
@@ -188,7 +188,7 @@ def jump(value: str) -> str:
     """A jump host: ``[user@]host[:port]``, an IPv6 address in brackets where a port follows."""
     text = value.strip()
     user, at, rest = text.rpartition("@")
-    if at and not _USER.match(user):
+    if at and not _USER.fullmatch(user):
         raise refuse(f'"{short(user)}" is not a user name (in the jump host).', _JUMP_EXAMPLE, "bad-jump")
     host, port = rest, ""
     if found := re.fullmatch(r"\[([^\]]+)\](?::(\d+))?", rest):
@@ -199,7 +199,7 @@ def jump(value: str) -> str:
             raise refuse(f'"{short(port)}" is not a port (in the jump host).', _JUMP_EXAMPLE, "bad-jump")
     if port and not 1 <= int(port[:6]) <= 65535:
         raise refuse("The jump host's port must be from 1 to 65535.", _JUMP_EXAMPLE, "bad-jump")
-    if not _is_ip(host) and not _HOSTNAME.match(host.lower()) and not _SINGLE_LABEL.match(host.lower()):
+    if not _is_ip(host) and not _HOSTNAME.fullmatch(host.lower()) and not _SINGLE_LABEL.fullmatch(host.lower()):
         remedy = "One jump host is supported, not a chain." if "," in text else _JUMP_EXAMPLE
         raise refuse(f'"{short(value)}" is not a jump host.', remedy, "bad-jump")
     return text
@@ -266,7 +266,7 @@ def locale_name(value: str) -> str:
     """A locale of glibc in UTF-8, such as ``ca_ES.UTF-8`` or ``ca_ES.UTF-8@valencia``."""
     if value == "C.UTF-8":
         return value
-    shape = _LOCALE.match(value)
+    shape = _LOCALE.fullmatch(value)
     if shape and shape["charset"] == ".UTF-8" and shape["name"].lower() in _locales():
         return value
     raise refuse(

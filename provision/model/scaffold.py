@@ -116,7 +116,7 @@ def check_id(text: str, what: str) -> None:
     Raises:
         UsageError: it cannot be an id; says what could.
     """
-    if not re.match(SLUG_PATTERN, text):
+    if not re.fullmatch(SLUG_PATTERN, text):
         form = FORMS[SLUG_PATTERN]
         better = form.mend(text)[:40].strip("-")
         raise UsageError(

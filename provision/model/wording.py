@@ -469,9 +469,9 @@ def _wrong_form(pattern: str, text: str, words: Vocabulary) -> tuple[str, str]:
         return f'"{text}" is written in a way that is not allowed.', ""
     message = f'"{text}" is not {form.what}. Allowed: {form.allowed}.'
     better = form.mend(text)
-    if pattern == _pattern(service.System) and not re.match(pattern, better):
+    if pattern == _pattern(service.System) and not re.fullmatch(pattern, better):
         better = rules.meant(text, words.systems)
-    if better != text and re.match(pattern, better):
+    if better != text and re.fullmatch(pattern, better):
         return message, f'Did you mean "{better}"?'
     return message, f'Such as "{form.example}".' if form.example else ""
 

@@ -61,6 +61,23 @@ def test_good_values_are_taken_and_tidied_up(rule: Callable[[str], str], value: 
 
 
 @pytest.mark.parametrize(
+    ("rule", "value"),
+    [
+        (rules.hostname, "pad.escola-mar.cat\n"),
+        (rules.jump, "tic\n@pont.example.org"),
+        (rules.jump, "tic@pont.example.org\n:22"),
+        (rules.locale_name, "ca_ES.UTF-8\n"),
+        (rules.locale_name, "ca_ES.UTF-8@valencia\n"),
+        (rules.url, "https://acme.example.org/dir\n"),
+        (rules.timezone, "Europe/Madrid\n"),
+    ],
+)
+def test_a_line_break_behind_a_value_does_not_slip_through(rule: Callable[[str], str], value: str) -> None:
+    with pytest.raises(PydanticCustomError):
+        rule(value)
+
+
+@pytest.mark.parametrize(
     ("rule", "value", "remedy"),
     [
         (

@@ -144,6 +144,11 @@ def test_the_file_name_is_the_id_and_must_be_one(write: Write, problems: Problem
     assert 'Rename it to "escola-mar.yml".' in [problem.remedy for problem in found]
 
 
+def test_a_file_name_with_a_line_break_in_it_is_no_id(write: Write, problems: Problems) -> None:
+    write("schools/escola-mar\n.yml", school())
+    assert codes(problems()) == ["bad-id"]
+
+
 @pytest.mark.parametrize("other", ["Escola-Pi.yml", "escola-pi.yaml", "ESCOLA-PI.YML"])
 def test_ids_that_differ_only_by_case_or_ending_are_duplicates(
     other: str, write: Write, problems: Problems
