@@ -1,13 +1,22 @@
 """What an Ansible run tells us, in our own few types."""
 
 import difflib
+import itertools
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+from provision.text import printable, printable_line
 
 Status = Literal["ok", "changed", "failed", "skipped", "unreachable"]
 
 #: Longest text that is kept of one task (a diff, an error); the rest is cut with a note.
 TEXT_LIMIT = 20_000
+#: Longest single text that the worker hands on, in characters: more than Ansible's own limit for differences
+#: (``max_diff_size``, 104 448), so that only what a server made up is cut.
+_RAW_LIMIT = 120_000
+#: Most entries of a list or mapping, and deepest nesting, that the worker hands on of a module's answer.
+_RAW_ENTRIES = 2_000
+_RAW_DEPTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,44 +141,70 @@ _KEPT = (
 
 
 def _slim_result(result: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: result[key] for key in _KEPT if key in result}
-    arguments = (result.get("invocation") or {}).get("module_args") or {}
+    kept = {key: _bounded(result[key]) for key in _KEPT if key in result}
+    invocation = result.get("invocation")
+    arguments = invocation.get("module_args") if isinstance(invocation, dict) else None
+    arguments = arguments if isinstance(arguments, dict) else {}
     kept["args"] = {
-        key: arguments[key]
+        key: _bounded(arguments[key])
         for key in ("name", "path", "dest", "state", "enabled", "pkg", "src")
         if arguments.get(key) is not None
     }
     if isinstance(result.get("results"), list):
-        kept["results"] = [_slim_result(item) for item in result["results"] if isinstance(item, dict)]
-        for item, full in zip(kept["results"], result["results"], strict=False):
-            item["failed"] = bool(full.get("failed"))
+        items = [item for item in result["results"][:_RAW_ENTRIES] if isinstance(item, dict)]
+        kept["results"] = [{**_slim_result(item), "failed": bool(item.get("failed"))} for item in items]
     return kept
 
 
+def _bounded(value: Any, depth: int = _RAW_DEPTH) -> Any:
+    """A module's answer comes from the server: whatever its size, what is handed on is not too large."""
+    match value:
+        case str() if len(value) > _RAW_LIMIT:
+            half = _RAW_LIMIT // 2
+            return f"{value[:half]}\n[cut]\n{value[-half:]}"
+        case dict() | list() if depth == 0:
+            return "[cut]"
+        case dict():
+            some = itertools.islice(value.items(), _RAW_ENTRIES)
+            return {_bounded(str(key)): _bounded(item, depth - 1) for key, item in some}
+        case list():
+            return [_bounded(item, depth - 1) for item in value[:_RAW_ENTRIES]]
+        case _:
+            return value
+
+
 def from_slim(data: dict[str, Any]) -> Event:
-    """The typed event of what ``slim`` kept."""
+    """The typed event of what ``slim`` kept; no text in it steers a terminal."""
     match data["kind"]:
         case "task":
-            return TaskStarted(role=data["role"] or "site", name=data["name"])
+            return TaskStarted(role=_line(data["role"]) or "site", name=_line(data["name"]))
         case "message":
-            return Message(text=data["text"])
+            return Message(text=_text(data["text"]))
     result = data["res"]
     status: Status = data["status"]
     if status == "ok" and result.get("changed"):
         status = "changed"
     failed = status in {"failed", "unreachable"}
     return TaskResult(
-        host=data["host"],
-        role=data["role"] or "site",
-        name=data["name"],
-        action=str(data["action"]).removeprefix("ansible.builtin."),
+        host=_line(data["host"]),
+        role=_line(data["role"]) or "site",
+        name=_line(data["name"]),
+        action=_line(data["action"]).removeprefix("ansible.builtin."),
         status=status,
         duration=float(data["duration"]),
-        details=tuple(_details(str(data["action"]), result)) if status == "changed" else (),
-        diff=_diff_text(result) if status == "changed" else "",
-        error=_error_text(result) if failed else "",
+        details=tuple(map(_line, _details(str(data["action"]), result))) if status == "changed" else (),
+        diff=_text(_diff_text(result)) if status == "changed" else "",
+        error=_text(_error_text(result)) if failed else "",
         ignored=bool(data["ignored"]),
     )
+
+
+def _line(value: object) -> str:
+    return printable_line(str(value), 1000)
+
+
+def _text(value: object) -> str:
+    return printable(str(value).replace("\r\n", "\n"))
 
 
 def _details(action: str, result: dict[str, Any]) -> list[str]:  # noqa: PLR0911 - one for each kind of module

@@ -15,6 +15,8 @@ import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from provision.text import printable
+
 #: Shorter values are not replaced: they are part of ordinary words, and a text without them could not be
 #: read.
 SHORTEST: Final = 6
@@ -121,6 +123,10 @@ def _forms(value: str) -> Iterator[str]:
         for form in _written(part):
             if len(form) >= SHORTEST:
                 yield form
+        # What a server says is made printable before it comes to us.
+        shown = printable(part)
+        if shown != part and len(shown) >= SHORTEST:
+            yield shown
 
 
 def _written(value: str) -> Iterator[str]:

@@ -1,12 +1,13 @@
 """Ansible's events, as plan and the record show them."""
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.engine.events import TEXT_LIMIT, Message, Stats, TaskResult, from_slim, slim
+from provision.engine.events import TEXT_LIMIT, Message, Stats, TaskResult, TaskStarted, from_slim, slim
 
 APT_SIMULATION = """Reading package lists...
 Inst libjs (6.1 Debian:12/stable [all])
@@ -127,6 +128,54 @@ def test_a_hidden_task_says_that_it_is_hidden() -> None:
 def test_a_very_long_difference_is_cut() -> None:
     res = {"changed": True, "diff": [{"before": "", "after": "line\n" * 100_000}]}
     assert len(result_event("ansible.builtin.copy", res).diff) <= TEXT_LIMIT + 10
+
+
+HOSTILE = "\x1b]0;owned\x07\x9b2J\u202ereversed"
+
+
+@pytest.mark.parametrize(
+    ("event", "res"),
+    [
+        ("runner_on_failed", {"msg": HOSTILE, "stderr": HOSTILE, "stdout": HOSTILE}),
+        ("runner_on_failed", {"results": [{"failed": True, "msg": HOSTILE}]}),
+        ("runner_on_unreachable", {"msg": HOSTILE}),
+        ("runner_on_ok", {"changed": True, "diff": {"before": "", "after": HOSTILE}, "dest": HOSTILE}),
+        ("runner_on_ok", {"changed": True, "diff": {"prepared": HOSTILE}}),
+    ],
+)
+def test_nothing_that_a_server_answers_steers_a_terminal(event: str, res: dict[str, Any]) -> None:
+    result = result_event("ansible.builtin.copy", res, event)
+    shown = "".join((result.error, result.diff, *result.details))
+    assert "owned" in shown
+    assert not set("\x1b\x07\x9b\u202e").intersection(shown)
+
+
+def test_names_of_tasks_and_warnings_do_not_steer_a_terminal_either() -> None:
+    kept = slim({"event": "playbook_on_task_start", "event_data": {"role": "base", "task": f"a\n{HOSTILE}"}})
+    assert kept is not None
+    assert from_slim(kept) == TaskStarted("base", "a ?]0;owned??2J?reversed")
+    kept = slim({"event": "warning", "stdout": HOSTILE})
+    assert kept is not None
+    assert from_slim(kept) == Message("?]0;owned??2J?reversed")
+
+
+def test_what_a_server_answers_is_cut_before_it_leaves_the_worker() -> None:
+    deep: Any = "x"
+    for _ in range(50):
+        deep = {"x": deep}
+    res = {
+        "stdout": f"first{'x' * 5_000_000}last",
+        "stderr": ["x" * 200_000] * 3,
+        "msg": deep,
+        "cmd": list(range(100_000)),
+        "diff": {"after": "y" * 1_000_000},
+    }
+    kept = slim({"event": "runner_on_failed", "event_data": {"host": "main", "res": res}})
+    assert len(json.dumps(kept)) < 1_000_000
+    assert kept is not None
+    assert kept["res"]["stdout"].startswith("first")
+    assert kept["res"]["stdout"].endswith("last")
+    assert from_slim(kept)
 
 
 def test_warnings_come_through_and_empty_lines_do_not() -> None:

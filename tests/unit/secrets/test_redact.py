@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provision.secrets.redact import SHORTEST, Redactor
+from provision.text import printable
 
 #: A busy machine is no fault of the code.
 CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -178,3 +179,8 @@ def test_a_large_text_with_many_secrets_is_clean():
 
 def test_without_secrets_nothing_changes():
     assert Redactor({}).text("as it was") == "as it was"
+
+
+def test_a_secret_with_control_characters_is_found_in_text_that_was_made_printable():
+    secret = "first\x1bsecond\rthird"
+    assert Redactor({"key": secret}).text(printable(f"it is {secret}.")) == "it is ‹secret:key›."
