@@ -30,8 +30,24 @@ def read_names(file: Path) -> dict[str, str]:
     return names
 
 
-def resolve(names_file: Path, name: str) -> str:
-    """The address of a host.
+def resolve_own(names_file: Path, name: str) -> str | None:
+    """The address of a host as far as it is known without asking anybody.
+
+    Args:
+        names_file: the workspace's own names.
+        name: a host name, or an address, which comes back as it is.
+
+    Returns:
+        None for a name that only DNS, or a jump host, may know.
+    """
+    try:
+        return str(ipaddress.ip_address(name.strip("[]")))
+    except ValueError:
+        return read_names(names_file).get(name.lower())
+
+
+def resolve_all(names_file: Path, name: str) -> list[str]:
+    """Every address of a host, the preferred one first.
 
     Args:
         names_file: the workspace's own names.
@@ -40,12 +56,17 @@ def resolve(names_file: Path, name: str) -> str:
     Raises:
         OSError: nobody knows the name (``socket.gaierror``).
     """
-    try:
-        return str(ipaddress.ip_address(name.strip("[]")))
-    except ValueError:
-        pass
-    own = read_names(names_file).get(name.lower())
+    own = resolve_own(names_file, name)
     if own:
-        return own
+        return [own]
     found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return str(found[0][4][0])
+    return list(dict.fromkeys(str(item[4][0]) for item in found))
+
+
+def resolve(names_file: Path, name: str) -> str:
+    """The preferred address of a host; see ``resolve_all``.
+
+    Raises:
+        OSError: nobody knows the name (``socket.gaierror``).
+    """
+    return resolve_all(names_file, name)[0]

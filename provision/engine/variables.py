@@ -31,7 +31,6 @@ def build_inventory(
     *,
     run_id: str,
     only: Sequence[str] = (),
-    hosts_resolved: bool = True,
 ) -> dict[str, Any]:
     """The inventory of one school, in the form of Ansible's YAML inventory.
 
@@ -40,13 +39,12 @@ def build_inventory(
         certificates: PEM chain by site, for TLS modes where the administrator's machine has it.
         run_id: goes into the run's marker.
         only: services to touch; empty means all.
-        hosts_resolved: give addresses (for SSH from here) rather than names.
 
     Raises:
         ConfigurationError: a value would be taken for a template by Ansible.
     """
     hosts = {
-        host.name: _host_variables(workspace, school, host, selections, certificates, only, hosts_resolved)
+        host.name: _host_variables(workspace, school, host, selections, certificates, only)
         for host in school.hosts.values()
     }
     variables = {
@@ -76,25 +74,45 @@ def build_inventory(
 
 
 def ssh_options(workspace: Workspace, host: ResolvedHost) -> list[str]:
-    """OpenSSH options for a host: host keys from the workspace only, always checked; the jump host likewise."""
+    """OpenSSH options for a host: host keys from the workspace only, always checked; the jump host likewise.
+
+    The administrator's own SSH configuration is left out, as our other connections (paramiko) leave it out: with
+    ``ForwardAgent yes`` in it every school's server could use the administrator's keys.
+    """
     strict = [
+        "-F", "none",
         "-o", f"UserKnownHostsFile={_quoted(workspace.known_hosts)}",
         "-o", "GlobalKnownHostsFile=/dev/null",
         "-o", "StrictHostKeyChecking=yes",
         "-o", "UpdateHostKeys=no",
         "-o", "PasswordAuthentication=no",
+        "-o", "ForwardAgent=no",
+        "-o", "ForwardX11=no",
     ]  # fmt: skip
-    options = [*strict, "-o", f"HostKeyAlias={host_key_name(host)}"]
+    if host.ssh_key:
+        # An agent with many keys would use up the server's MaxAuthTries before the right one's turn.
+        strict += ["-o", "IdentitiesOnly=yes"]
+    # For the jump host -W implies ClearAllForwardings (ssh(1)).
+    options = [*strict, "-o", "ClearAllForwardings=yes", "-o", f"HostKeyAlias={host_key_name(host)}"]
     if host.jump:
         jump = JumpHost.parse(host.jump, host.user)
         # ProxyJump would not hand these options on to the jump host's own connection.
         key = ["-i", str(host.ssh_key.expanduser())] if host.ssh_key else []
         proxy = [
             "ssh", *strict, "-o", f"HostKeyAlias={known_hosts_name(jump.address, jump.port)}", *key,
-            "-p", str(jump.port), "-l", jump.user, "-W", "%h:%p", names.resolve(workspace.names_file, jump.address),
+            "-p", str(jump.port), "-l", jump.user, "-W", "%h:%p", _target(workspace, jump.address),
         ]  # fmt: skip
         options += ["-o", f"ProxyCommand={shlex.join(proxy)}"]
     return options
+
+
+def _target(workspace: Workspace, name: str) -> str:
+    """What SSH is told to connect to: the workspace's own address of a name, else the name as it is.
+
+    SSH asks DNS for it, or the jump host does, which may know names that nobody else knows; and an inventory can be
+    made of a school whose names do not resolve yet.
+    """
+    return names.resolve_own(workspace.names_file, name) or name
 
 
 def _quoted(path: Path) -> str:
@@ -109,7 +127,6 @@ def _host_variables(
     selections: Sequence[Selection],
     certificates: Mapping[str, str],
     only: Sequence[str],
-    hosts_resolved: bool,
 ) -> dict[str, Any]:
     municipality = workspace.municipality
     chosen = {selection.service: selection for selection in selections}
@@ -128,7 +145,7 @@ def _host_variables(
             {"port": 443, "protocol": "tcp", "why": "web"},
         ]
     variables: dict[str, Any] = {
-        "ansible_host": names.resolve(workspace.names_file, host.address) if hosts_resolved else host.address,
+        "ansible_host": _target(workspace, host.address),
         "ansible_port": host.port,
         "ansible_user": host.user,
         "ansible_ssh_common_args": shlex.join(ssh_options(workspace, host)),

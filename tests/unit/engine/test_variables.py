@@ -1,6 +1,8 @@
 """What Ansible receives of a school."""
 
+import shlex
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from provision.engine.variables import build_inventory, ssh_options
 from provision.errors import ConfigurationError
 from provision.model import Workspace, load_workspace
 from provision.model.service import AptSource
-from provision.names import read_names, resolve
+from provision.names import read_names, resolve, resolve_all, resolve_own
 
 HELLO = Path(__file__).resolve().parents[2] / "fixtures" / "sixth_service" / "hello"
 PERSON = {"name": "Oficina", "email": "tic@prova.test"}
@@ -158,6 +160,74 @@ def test_a_jump_hosts_own_connection_is_checked_just_the_same(tmp_path: Path) ->
     assert "HostKeyAlias=[192.0.2.10]:2200" in options
 
 
+def effective(options: list[str], directory: Path) -> dict[str, str]:
+    """What OpenSSH makes of the options, with a configuration of the administrator that forwards everything."""
+    (directory / "ssh").mkdir()
+    config = directory / "ssh" / "config"
+    config.write_text("Host *\n ForwardAgent yes\n ForwardX11 yes\n LocalForward 9999 127.0.0.1:9\n")
+    config.chmod(0o600)
+    # OpenSSH takes the last -F; a configuration is read where ours does not say otherwise.
+    done = subprocess.run(
+        ["ssh", "-F", str(config), *options, "-G", "server.test"], capture_output=True, text=True, check=True
+    )
+    return dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
+
+
+@pytest.mark.parametrize("jump", [None, "porta@192.0.2.1:2222"])
+def test_the_administrators_agent_screen_and_forwardings_reach_no_server(
+    tmp_path: Path, jump: str | None
+) -> None:
+    made = workspace(tmp_path, host={"jump": jump} if jump else None)
+    options = ssh_options(made, made.school("escola").hosts["main"])
+    if jump:
+        proxy = next(option for option in options if option.startswith("ProxyCommand="))
+        _, *options = shlex.split(proxy.removeprefix("ProxyCommand="))
+        options = options[: options.index("-W")]
+    found = effective(options, tmp_path)
+    assert (found["forwardagent"], found["forwardx11"]) == ("no", "no")
+    assert "localforward" not in found
+    assert found["stricthostkeychecking"] in {"yes", "true"}
+
+
+@pytest.mark.parametrize("jump", [None, "porta@192.0.2.1:2222"])
+def test_with_a_key_of_its_own_no_other_key_is_tried(tmp_path: Path, jump: str | None) -> None:
+    host = {"ssh_key": "keys/id", **({"jump": jump} if jump else {})}
+    made = workspace(tmp_path, host=host)
+    options = ssh_options(made, made.school("escola").hosts["main"])
+    assert "IdentitiesOnly=yes" in options
+    proxies = [option for option in options if option.startswith("ProxyCommand=")]
+    assert all("IdentitiesOnly=yes" in proxy for proxy in proxies)
+    assert len(proxies) == (1 if jump else 0)
+
+
+def test_without_a_key_of_its_own_the_agents_keys_are_tried(tmp_path: Path) -> None:
+    made = workspace(tmp_path)
+    assert "IdentitiesOnly=yes" not in ssh_options(made, made.school("escola").hosts["main"])
+
+
+def test_a_name_that_only_the_jump_host_knows_is_handed_on_to_it(tmp_path: Path) -> None:
+    made = workspace(tmp_path, host={"address": "aula.intern.invalid", "jump": "porta.escola.invalid"})
+    assert host_variables(made, "hello")["ansible_host"] == "aula.intern.invalid"
+    options = ssh_options(made, made.school("escola").hosts["main"])
+    assert next(option for option in options if option.startswith("ProxyCommand=")).endswith(
+        " porta.escola.invalid"
+    )
+
+
+def test_a_name_that_does_not_resolve_stands_in_the_inventory_as_it_is(tmp_path: Path) -> None:
+    made = workspace(tmp_path, host={"address": "nou.escola.invalid"})
+    assert host_variables(made, "hello")["ansible_host"] == "nou.escola.invalid"
+
+
+def test_the_workspaces_own_name_of_a_server_is_what_ssh_gets(tmp_path: Path) -> None:
+    made = workspace(tmp_path, host={"address": "aula.escola.test", "jump": "porta.escola.test"})
+    made.state_dir.mkdir()
+    made.names_file.write_text("10.0.0.7 aula.escola.test\n10.0.0.8 porta.escola.test\n")
+    assert host_variables(made, "hello")["ansible_host"] == "10.0.0.7"
+    options = ssh_options(made, made.school("escola").hosts["main"])
+    assert next(option for option in options if option.startswith("ProxyCommand=")).endswith(" 10.0.0.8")
+
+
 def test_a_sudo_password_is_only_named_never_there(tmp_path: Path) -> None:
     host = host_variables(workspace(tmp_path, host={"user": "tecnic", "become_password": True}), "hello")
     assert host["ansible_become_password"] == "{{ host_main_become_password }}"
@@ -189,6 +259,12 @@ def test_the_workspaces_own_names_come_before_dns(tmp_path: Path) -> None:
     assert resolve(names, "PAD.servidor.test") == "10.0.0.7"
     assert resolve(names, "[2001:db8::1]") == "2001:db8::1"
     assert resolve(names, "localhost") in {"127.0.0.1", "::1"}
+    assert resolve_all(names, "pad.servidor.test") == ["10.0.0.7"]
+    assert [resolve_own(names, name) for name in ("Servidor.test", "[2001:db8::1]", "localhost")] == [
+        "10.0.0.7",
+        "2001:db8::1",
+        None,
+    ]
     with pytest.raises(OSError, match=r".+"):
         resolve(names, "does-not-exist.invalid")
 
