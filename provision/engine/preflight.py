@@ -1,18 +1,22 @@
 """What must hold on a host before anything is changed there; one table, every problem with a remedy."""
 
+import ipaddress
 import json
 import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from provision import names
 from provision.engine.ssh import Connection
 from provision.errors import RefusedError
 from provision.model import ResolvedHost, ResolvedSchool, ResolvedService, Workspace
 from provision.model.municipality import AcmeTls
+from provision.text import printable_line
 
 State = Literal["ok", "warning", "problem"]
 
@@ -22,6 +26,28 @@ CLOCK_LIMIT = 60.0
 _SYSTEM_MEMORY = 400
 _SYSTEM_DISK = 1500
 _LOOK = Path(__file__).with_name("remote_look.py")
+
+
+Words = Annotated[str, AfterValidator(printable_line)]
+
+
+class Facts(BaseModel):
+    """What ``remote_look.py`` prints. A server that somebody took over may print anything else."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    system: Words
+    pretty: Words
+    python: Words
+    architecture: Words
+    memory_mb: NonNegativeInt
+    disk_free_mb: NonNegativeInt
+    time: Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
+    systemd: bool
+    read_only: bool
+    apt_interrupted: bool
+    listeners: Annotated[dict[Words, Words], Field(max_length=100)]
+    apt: Annotated[dict[Words, Words], Field(max_length=100)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +107,35 @@ def look(
             f"{host.user} needs sudo there (password-less, or become_password: true with the password in the vault), "
             "and the server needs python3: apt-get install python3",
         )
-    try:
-        facts = json.loads(answer.out)
-    except ValueError as error:
-        raise RefusedError(
-            f"{host.address} answered something else than expected", "look at its shell start-up files"
-        ) from error
-    offset = float(facts["time"]) - (before + after) / 2
+    facts = _facts(host, answer.out)
+    offset = facts.time - (before + after) / 2
     checks = [
         *_system(host, services, facts),
         *_size(host, services, facts),
         *_clock(host, offset),
         *_network(workspace, school, host, services, facts),
     ]
-    return HostState(tuple(checks), bool(facts["apt_interrupted"]))
+    return HostState(tuple(checks), facts.apt_interrupted)
 
 
-def _system(host: ResolvedHost, services: Sequence[ResolvedService], facts: dict[str, Any]) -> list[Check]:
+def _facts(host: ResolvedHost, text: str) -> Facts:
+    remedy = (
+        "look at the shell start-up files of its users: nothing may print there; if they are in order, "
+        "take the server for one that somebody has tampered with"
+    )
+    try:
+        data: Any = json.loads(text)
+        return Facts.model_validate(data)
+    except ValidationError as error:
+        # Only names of ours: deeper ones come from the server.
+        wrong = dict.fromkeys(str(part["loc"][0]) for part in error.errors(include_url=False) if part["loc"])
+        which = f": no usable {', '.join(wrong)}" if wrong else ""
+        raise RefusedError(f"{host.address} answered something else than expected{which}", remedy) from error
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(f"{host.address} answered something else than expected", remedy) from error
+
+
+def _system(host: ResolvedHost, services: Sequence[ResolvedService], facts: Facts) -> list[Check]:
     area = f"host {host.name}"
     checks = [
         Check(
@@ -107,14 +145,14 @@ def _system(host: ResolvedHost, services: Sequence[ResolvedService], facts: dict
             f"{host.user}@{host.address}, port {host.port}; root by {'login' if host.user == 'root' else 'sudo'}",
         )
     ]
-    system = str(facts["system"])
+    system = facts.system
     if system != host.system:
         checks.append(
             Check(
                 area,
                 "system",
                 "problem",
-                f"{facts['pretty']}, but the school file says {host.system}",
+                f"{facts.pretty}, but the school file says {host.system}",
                 f"write system: {system}, or install the server anew",
             )
         )
@@ -125,17 +163,15 @@ def _system(host: ResolvedHost, services: Sequence[ResolvedService], facts: dict
                 area,
                 "system",
                 "problem",
-                f"{facts['pretty']} is not supported by {', '.join(unsupported)}",
+                f"{facts.pretty} is not supported by {', '.join(unsupported)}",
                 "put them on another host",
             )
         )
     if system == host.system and not unsupported:
         checks.append(
-            Check(
-                area, "system", "ok", f"{facts['pretty']}, {facts['architecture']}, Python {facts['python']}"
-            )
+            Check(area, "system", "ok", f"{facts.pretty}, {facts.architecture}, Python {facts.python}")
         )
-    if not facts["systemd"]:
+    if not facts.systemd:
         checks.append(
             Check(
                 area,
@@ -145,19 +181,19 @@ def _system(host: ResolvedHost, services: Sequence[ResolvedService], facts: dict
                 "use a server or machine that boots with systemd",
             )
         )
-    if facts["read_only"]:
+    if facts.read_only:
         checks.append(
             Check(area, "disk", "problem", "/etc cannot be written", "look at the disk: dmesg, mount")
         )
     return checks
 
 
-def _size(host: ResolvedHost, services: Sequence[ResolvedService], facts: dict[str, Any]) -> list[Check]:
+def _size(host: ResolvedHost, services: Sequence[ResolvedService], facts: Facts) -> list[Check]:
     area = f"host {host.name}"
     checks = []
     for subject, system, key, found in (
-        ("memory", _SYSTEM_MEMORY, "memory_mb", int(facts["memory_mb"])),
-        ("disk", _SYSTEM_DISK, "disk_free_mb", int(facts["disk_free_mb"])),
+        ("memory", _SYSTEM_MEMORY, "memory_mb", facts.memory_mb),
+        ("disk", _SYSTEM_DISK, "disk_free_mb", facts.disk_free_mb),
     ):
         parts = [("system", system)] + [
             (
@@ -204,11 +240,11 @@ def _network(
     school: ResolvedSchool,
     host: ResolvedHost,
     services: Sequence[ResolvedService],
-    facts: dict[str, Any],
+    facts: Facts,
 ) -> list[Check]:
     area = f"host {host.name}"
     checks = []
-    foreign = {port: program for port, program in facts["listeners"].items() if program != "nginx"}
+    foreign = {port: program for port, program in facts.listeners.items() if program != "nginx"}
     for port, program in sorted(foreign.items()):
         checks.append(
             Check(
@@ -221,7 +257,7 @@ def _network(
         )
     if not foreign:
         checks.append(Check(area, "ports", "ok", "80 and 443 are free or nginx's"))
-    silent = {site: error for site, error in facts["apt"].items() if error}
+    silent = {site: error for site, error in facts.apt.items() if error}
     if silent:
         listed = ", ".join(f"{site} ({error})" for site, error in silent.items())
         checks.append(
@@ -233,22 +269,52 @@ def _network(
                 "check the server's network and /etc/apt/sources.list*, or name a mirror there",
             )
         )
-    elif facts["apt"]:
-        checks.append(Check(area, "package sources", "ok", f"{len(facts['apt'])} answer"))
+    elif facts.apt:
+        checks.append(Check(area, "package sources", "ok", f"{len(facts.apt)} answer"))
     acme = isinstance(school.tls, AcmeTls)
-    for service in services:
-        try:
-            seen = names.resolve(workspace.names_file, service.hostname)
-        except OSError:
-            checks.append(
-                Check(area, "names", "problem" if acme else "warning", f"{service.hostname} does not resolve here",
-                      f"ask for a DNS entry {service.hostname} → {host.address}")
-            )  # fmt: skip
-            continue
-        checks.append(Check(area, "names", "ok", f"{service.hostname} → {seen}"))
-    return checks
+    return [*checks, *(_name(workspace, acme, host, service.hostname) for service in services)]
+
+
+def _name(workspace: Workspace, acme: bool, host: ResolvedHost, hostname: str) -> Check:
+    """Whether a service's name leads to its host."""
+    area, subject = f"host {host.name}", "names"
+    entry = f"ask for a DNS entry {hostname} → {host.address}"
+    try:
+        seen = names.resolve_all(workspace.names_file, hostname)
+    except OSError:
+        return Check(
+            area, subject, "problem" if acme else "warning", f"{hostname} does not resolve here", entry
+        )
+    words = f"{hostname} → {', '.join(seen)}"
+    try:
+        own = names.resolve_all(workspace.names_file, host.address)
+    except OSError:
+        # Only its jump host knows where it is: there is nothing to compare.
+        return Check(area, subject, "ok", words)
+    if names.resolve_own(workspace.names_file, hostname) or set(seen) & set(own):
+        return Check(area, subject, "ok", words)
+    # A server behind the school's router has a private address, and its name leads to the router. An IPv4 address in
+    # the school file says nothing about an IPv6 address in DNS.
+    comparable = [address for address in own if _public(address) and _version(address) in map(_version, seen)]
+    return Check(
+        area,
+        subject,
+        "problem" if acme and comparable else "warning",
+        f"{words}, but the server is {', '.join(own)}",
+        f"{entry}, or correct the address in the school file"
+        if comparable
+        else f"see that {', '.join(seen)} hands ports 80 and 443 on to {', '.join(own)}",
+    )
+
+
+def _public(address: str) -> bool:
+    return ipaddress.ip_address(address).is_global
+
+
+def _version(address: str) -> int:
+    return ipaddress.ip_address(address).version
 
 
 def _last_line(text: str) -> str:
     lines = [line for line in text.strip().splitlines() if line.strip()]
-    return lines[-1][:300] if lines else ""
+    return printable_line(lines[-1]) if lines else ""

@@ -1,0 +1,206 @@
+"""What must hold on a host before anything is changed there."""
+
+import json
+import shutil
+import socket
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from provision.engine.preflight import Check, look
+from provision.engine.ssh import Answer, Connection
+from provision.errors import RefusedError
+from provision.model import Workspace, load_workspace
+from provision.model.municipality import InternalTls
+
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
+NAME = "docs.escola-pi.example"
+FACTS: dict[str, Any] = {
+    "system": "debian-12",
+    "pretty": "Debian GNU/Linux 12 (bookworm)",
+    "python": "3.11.2",
+    "architecture": "x86_64",
+    "memory_mb": 64_000,
+    "disk_free_mb": 500_000,
+    "time": 0,
+    "systemd": True,
+    "listeners": {"80": "nginx"},
+    "apt": {"https://deb.debian.org/debian": ""},
+    "apt_interrupted": False,
+    "read_only": False,
+}
+
+
+class Server:
+    """Stands for a connection: answers one command with one text."""
+
+    def __init__(self, answer: str, status: int = 0, err: str = "") -> None:
+        self.answer = Answer(status, answer, err)
+
+    def run(self, command: str, **options: Any) -> Answer:
+        return self.answer
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    shutil.copytree(FIXTURES / "workspace", tmp_path / "vilaprova")
+    return load_workspace(tmp_path / "vilaprova", FIXTURES / "roles")
+
+
+@pytest.fixture
+def dns(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """The only names that resolve, with their addresses."""
+    entries: dict[str, list[str]] = {}
+
+    def getaddrinfo(name: str, *_: object, **__: object) -> list[Any]:
+        if name not in entries:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in entries[name]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return entries
+
+
+def answers(
+    made: Workspace, server: Server, *, address: str = "192.0.2.10", acme: bool = True
+) -> list[Check]:
+    school = made.school("escola-pi")
+    host = replace(school.hosts["main"], address=address)
+    if not acme:
+        school = replace(school, tls=InternalTls(mode="internal"))
+    services = list(school.services.values())
+    return list(look(made, school, host, cast("Connection", server), services).checks)
+
+
+def facts(**changes: Any) -> Server:
+    return Server(json.dumps({**FACTS, "time": time.time(), **changes}))
+
+
+def names_check(found: list[Check]) -> Check:
+    return next(check for check in found if check.subject == "names")
+
+
+def test_a_server_in_order_has_no_problem(workspace: Workspace, dns: dict[str, list[str]]) -> None:
+    dns[NAME] = ["192.0.2.10"]
+    assert {check.state for check in answers(workspace, facts())} == {"ok"}
+
+
+@pytest.mark.parametrize("key", sorted(FACTS))
+@pytest.mark.parametrize("value", [None, [], "\x1b[2J", -1, 1e308], ids=repr)
+def test_an_answer_with_a_garbled_value_is_refused_by_its_name_in_plain_words(
+    workspace: Workspace, dns: dict[str, list[str]], key: str, value: object
+) -> None:
+    if isinstance(value, str) and isinstance(FACTS[key], str):
+        shown = "".join(check.found + check.remedy for check in answers(workspace, facts(**{key: value})))
+        assert "\x1b" not in shown
+        return
+    with pytest.raises(RefusedError) as caught:
+        answers(workspace, facts(**{key: value}))
+    assert caught.value.message == f"192.0.2.10 answered something else than expected: no usable {key}"
+
+
+@pytest.mark.parametrize("key", sorted(FACTS))
+def test_an_answer_that_lacks_a_value_is_refused(workspace: Workspace, key: str) -> None:
+    with pytest.raises(RefusedError, match=f"no usable {key}"):
+        answers(workspace, Server(json.dumps({name: FACTS[name] for name in FACTS if name != key})))
+
+
+@pytest.mark.parametrize("text", ["", "hello", "[]", "null", "[" * 100_000, '{"memory_mb": 1' + "0" * 9999])
+def test_an_answer_that_is_no_object_is_refused(workspace: Workspace, text: str) -> None:
+    with pytest.raises(RefusedError, match="answered something else than expected"):
+        answers(workspace, Server(text))
+
+
+def test_nothing_that_a_server_says_about_itself_steers_a_terminal(
+    workspace: Workspace, dns: dict[str, list[str]]
+) -> None:
+    hostile = "\x1b]0;owned\x07\x9b2J\u202ereversed"
+    found = answers(
+        workspace,
+        facts(system=hostile, pretty=hostile, listeners={hostile: hostile}, apt={hostile: hostile}),
+    )
+    shown = "".join(check.found + check.remedy for check in found)
+    assert shown.count("owned") >= 4
+    assert not set("\x1b\x07\x9b\u202e").intersection(shown)
+    with pytest.raises(RefusedError) as caught:
+        answers(workspace, Server("", 1, f"sudo: {hostile}\n"))
+    assert "owned" in caught.value.message
+    assert not set("\x1b\x07\x9b\u202e").intersection(caught.value.message)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(FACTS)),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+            lambda inner: (
+                st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+            ),
+            max_leaves=5,
+        ),
+    )
+)
+def test_whatever_a_server_answers_is_read_or_refused(
+    workspace: Workspace, dns: dict[str, list[str]], changes: dict[str, Any]
+) -> None:
+    try:
+        found = answers(workspace, facts(**changes))
+    except RefusedError as error:
+        assert error.remedy
+    else:
+        assert found
+
+
+@pytest.mark.parametrize(
+    ("seen", "address", "acme", "state"),
+    [
+        (["93.184.216.34"], "93.184.216.34", True, "ok"),
+        (["2606:2800::1", "93.184.216.34"], "93.184.216.34", True, "ok"),
+        (["93.184.216.35"], "93.184.216.34", True, "problem"),
+        (["93.184.216.35"], "93.184.216.34", False, "warning"),
+        (["93.184.216.35"], "10.0.0.5", True, "warning"),
+        (["2606:2800::1"], "93.184.216.34", True, "warning"),
+        ([], "93.184.216.34", True, "problem"),
+        ([], "93.184.216.34", False, "warning"),
+    ],
+    ids=[
+        "the server",
+        "the server and its IPv6",
+        "another one",
+        "another one, without ACME",
+        "behind a router",
+        "only an IPv6 that cannot be compared",
+        "unknown",
+        "unknown, without ACME",
+    ],
+)
+def test_a_name_that_leads_elsewhere_stops_a_run_that_needs_it_for_a_certificate(
+    workspace: Workspace, dns: dict[str, list[str]], seen: list[str], address: str, acme: bool, state: str
+) -> None:
+    if seen:
+        dns[NAME] = seen
+    check = names_check(answers(workspace, facts(), address=address, acme=acme))
+    assert check.state == state
+    assert bool(check.remedy) == (state != "ok")
+    assert all(text in check.found for text in seen)
+    if state != "ok":
+        assert address in check.found + check.remedy
+
+
+def test_the_workspaces_own_names_may_lead_anywhere(workspace: Workspace, dns: dict[str, list[str]]) -> None:
+    workspace.state_dir.mkdir()
+    workspace.names_file.write_text(f"93.184.216.35 {NAME}\n")
+    assert names_check(answers(workspace, facts(), address="93.184.216.34")).state == "ok"
+
+
+def test_a_server_that_only_its_jump_host_knows_is_not_compared(
+    workspace: Workspace, dns: dict[str, list[str]]
+) -> None:
+    dns[NAME] = ["93.184.216.34"]
+    assert names_check(answers(workspace, facts(), address="aula.intern")).state == "ok"
