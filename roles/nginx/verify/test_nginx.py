@@ -105,6 +105,15 @@ def test_security_headers_are_on_every_answer_once(address, sites, path):
                 assert len(sent) == 1, (name, path, header, sent)
 
 
+@pytest.mark.parametrize("path", ["/", "/.well-known/acme-challenge/missing"])
+def test_answers_over_http_have_the_same_headers_but_hsts_which_does_not_count_there(address, sites, path):
+    for name in sites:
+        sent = get_plain(address, name, path).headers
+        assert "strict-transport-security" not in sent
+        for header in set(HEADERS) - {"strict-transport-security"}:
+            assert re.fullmatch(HEADERS[header], sent[header] or ""), (name, header)
+
+
 def test_hsts_lasts_half_a_year_at_least(address, sites):
     for name in sites:
         age = re.search(r"max-age=(\d+)", get(address, name, "/").headers["strict-transport-security"])
@@ -146,6 +155,27 @@ def test_the_access_log_holds_no_full_address(host, address, sites):
     line = host.check_output("grep -m1 /for-the-log /var/log/nginx/access.log")
     assert re.match(r"(\d+\.\d+\.\d+\.0|[0-9a-f]+:[0-9a-f]+::|-) ", line), line
     assert host.check_output("ls /etc/logrotate.d/nginx")
+
+
+def test_what_is_asked_over_http_is_in_no_log(host, address, sites):
+    for name in sites:
+        assert get_plain(address, name, "/asked-over-http").status == 301
+    get(address, sites[0], "/asked-after-it")
+    assert host.run("grep -rq asked-after-it /var/log/nginx").rc == 0
+    assert host.run("grep -r asked-over-http /var/log/nginx").stdout == ""
+
+
+def test_the_failure_of_an_application_writes_no_full_address_to_the_error_log(host, address, sites):
+    if host.ansible.get_variables().get("nginx_log_addresses") == "full":
+        pytest.skip("this server is to log full addresses")
+    get(address, sites[0], "/down/asked-while-down")
+    assert host.run("grep -r 'client: .*asked-while-down' /var/log/nginx").stdout == ""
+
+
+def test_sites_can_limit_what_one_address_has_open(host):
+    settings = host.check_output("nginx -T 2> /dev/null")
+    assert "limit_conn_zone $binary_remote_addr zone=provision_address:" in settings
+    assert "limit_conn_status 429;" in settings
 
 
 def test_the_workers_are_not_root(host):
