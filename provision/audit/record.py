@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import UnionType
 from typing import Any, Protocol
 
 from provision import __version__
@@ -228,6 +229,32 @@ def _write_all(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
+#: What everyone who reads a record takes for granted, where it is there.
+_KINDS: Mapping[str, type | UnionType] = {
+    "run": str, "school": str, "verb": str, "outcome": str, "started": str, "seconds": int | float, "person": dict,
+    "counts": dict,
+}  # fmt: skip
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """A run's document.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not what ``FileRecorder`` writes.
+    """
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(document, dict) or "run" not in document:
+        raise ValueError("it is not the record of a run")
+    odd = [key for key, kind in _KINDS.items() if key in document and not isinstance(document[key], kind)]
+    if odd:
+        raise ValueError(f"something else than expected stands at {', '.join(odd)}")
+    return document
+
+
 def list_runs(directory: Path, school: str | None = None) -> list[dict[str, Any]]:
     """The runs of a workspace, newest first.
 
@@ -238,7 +265,7 @@ def list_runs(directory: Path, school: str | None = None) -> list[dict[str, Any]
     found = []
     for file in directory.glob(f"{school or '*'}/*/run.json"):
         try:
-            found.append(json.loads(file.read_text(encoding="utf-8")))
+            found.append(_read(file))
         except (OSError, ValueError):
             found.append(
                 {
@@ -260,6 +287,7 @@ def find_run(directory: Path, run: str) -> tuple[dict[str, Any], Path]:
 
     Raises:
         UsageError: there is none, or several.
+        ProvisionError: it is damaged.
     """
     files = [
         file
@@ -273,8 +301,8 @@ def find_run(directory: Path, run: str) -> tuple[dict[str, Any], Path]:
             "see them all with: provision runs list",
         )
     try:
-        return json.loads(files[0].read_text(encoding="utf-8")), files[0].parent
-    except ValueError as error:
+        return _read(files[0]), files[0].parent
+    except (OSError, ValueError) as error:
         raise ProvisionError(
             f"{files[0]} is damaged: {error}", "restore it from a backup of the workspace"
         ) from error
@@ -288,9 +316,11 @@ def tasks_of(directory: Path) -> Iterator[dict[str, Any]]:
     with file.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             try:
-                yield json.loads(line)
-            except ValueError:
+                task = json.loads(line)
+            except (ValueError, RecursionError):
                 continue
+            if isinstance(task, dict):
+                yield task
 
 
 def last_good(directory: Path, school: str, verb: str) -> dict[str, Any] | None:

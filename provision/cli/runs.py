@@ -12,6 +12,7 @@ from provision.cli.output import console, emit_json
 from provision.cli.progress import duration
 from provision.errors import UsageError
 from provision.model import find_workspace
+from provision.text import printable_data
 
 app = typer.Typer(help="The record of what was done, by whom, when.", no_args_is_help=True)
 
@@ -37,7 +38,8 @@ def list_command(
     table = Table(box=None, pad_edge=False, header_style="name")
     for title in ("run", "school", "verb", "outcome", "who", "changed", "took"):
         table.add_column(title, no_wrap=title in {"run", "school", "took"})
-    for run in runs:
+    # Records of older versions, and those that somebody else wrote, may hold anything.
+    for run in map(printable_data, runs):
         outcome = str(run.get("outcome", ""))
         table.add_row(
             Text(str(run.get("run", ""))),
@@ -76,12 +78,12 @@ def show(
     if json_output:
         emit_json("provision/run/v1", {**document, **({"tasks": list(tasks_of(directory))} if log else {})})
         return
-    _show(document)
+    _show(printable_data(document))
     if log:
         for task in tasks_of(directory):
-            _show_task(task)
+            _show_task(printable_data(task))
     else:
-        console.print(f"Every step: provision runs show {document['run']} --log", style="quiet", markup=False)
+        console.print(f"Every step: provision runs show {directory.name} --log", style="quiet", markup=False)
 
 
 def _show(run: dict[str, Any]) -> None:

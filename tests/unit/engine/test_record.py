@@ -18,7 +18,7 @@ from provision.audit import (
     list_runs,
     tasks_of,
 )
-from provision.errors import UsageError
+from provision.errors import ProvisionError, UsageError
 from provision.secrets.redact import Redactor
 
 PERSON = Person("Ada Administradora", "ada", "portàtil")
@@ -49,7 +49,7 @@ def record(
     recorder.task(
         {"host": "main", "role": "wiki", "name": "Write", "status": "changed", "error": f"key={secret}"}
     )
-    recorder.end(RunOutcome(outcome, "2026-11-23T08:01:00Z", 60.0, note=f"the key was {secret}"))
+    recorder.end(RunOutcome(outcome, "2026-11-23T08:01:00Z", 60, note=f"the key was {secret}"))
     return recorder
 
 
@@ -114,6 +114,31 @@ def test_runs_are_listed_newest_first_and_damaged_ones_too(tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "null",
+        '"run"',
+        "7",
+        "{}",
+        '{"run": 7}',
+        '{"run": "x", "person": []}',
+        '{"run": "x", "seconds": "long"}',
+        "[" * 100_000,
+    ],
+    ids=lambda content: content[:40],
+)
+def test_a_record_that_is_json_but_no_record_is_damaged(tmp_path: Path, content: str) -> None:
+    directory = tmp_path / "escola" / "20261125T080000Z-cc"
+    directory.mkdir(parents=True)
+    (directory / "run.json").write_text(content)
+    assert [(run["run"], run["outcome"]) for run in list_runs(tmp_path)] == [(directory.name, "damaged")]
+    assert last_good(tmp_path, "escola", "apply") is None
+    with pytest.raises(ProvisionError, match="is damaged"):
+        find_run(tmp_path, directory.name)
+
+
 def test_a_run_is_found_by_an_unambiguous_part_of_its_id(tmp_path: Path) -> None:
     record(tmp_path, "20261123T080000Z-aaaa")
     record(tmp_path, "20261123T090000Z-bbbb")
@@ -129,7 +154,7 @@ def test_a_run_is_found_by_an_unambiguous_part_of_its_id(tmp_path: Path) -> None
 def test_a_line_that_a_crash_cut_short_does_not_hide_the_others(tmp_path: Path) -> None:
     record(tmp_path, "r1")
     file = tmp_path / "escola" / "r1" / "tasks.jsonl"
-    file.write_text(file.read_text() + '{"host": "ma')
+    file.write_text(file.read_text() + '[]\nnull\n{"host": "ma')
     assert len(list(tasks_of(file.parent))) == 1
 
 

@@ -1,0 +1,61 @@
+"""``provision runs``: what people see of the record."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from provision.cli.main import app
+
+HOSTILE = "\x1b]0;owned\x07\x9b2J\u202ereversed"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A workspace with one run, whose record was written before texts of servers were made printable."""
+    (tmp_path / "municipality.yml").touch()
+    directory = tmp_path / "runs" / "escola" / "20261123T080000Z-aaaaaa"
+    directory.mkdir(parents=True)
+    document = {
+        "run": directory.name,
+        "school": "escola",
+        "verb": "apply",
+        "outcome": "failed",
+        "note": HOSTILE,
+        "person": {"name": HOSTILE, "user": "ada", "machine": "portatil"},
+        "seconds": 60.0,
+        "hosts": [{"name": "main", "address": "192.0.2.10", "host_key": HOSTILE}],
+        "changed": {"base": [HOSTILE]},
+        "failure": {"role": "base", "task": "A step", "host": "main", "error": HOSTILE},
+        "probes": [{"state": "bad", "service": "wiki", "title": "Page", "measured": HOSTILE}],
+    }
+    (directory / "run.json").write_text(json.dumps(document))
+    task = {
+        "at": "2026-11-23T08:00:00Z",
+        "host": "main",
+        "role": "base",
+        "name": HOSTILE,
+        "status": "failed",
+        "duration": 1.0,
+        "diff": HOSTILE,
+        "error": HOSTILE,
+    }
+    (directory / "tasks.jsonl").write_text(json.dumps(task) + "\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("words", [["list"], ["show", "last"], ["show", "last", "--log"]], ids=" ".join)
+def test_a_record_does_not_steer_the_terminal(place: Path, words: list[str]) -> None:
+    result = CliRunner().invoke(app, ["runs", *words, "--workspace", str(place)])
+    assert result.exception is None, result.exception
+    assert "owned" in result.stdout
+    assert not set("\x1b\x07\x9b\u202e").intersection(result.stdout)
+
+
+def test_a_damaged_record_is_listed_as_such(place: Path) -> None:
+    file = next(place.rglob("run.json"))
+    file.write_text("[]")
+    result = CliRunner().invoke(app, ["runs", "list", "--workspace", str(place)])
+    assert result.exception is None, result.exception
+    assert "damaged" in result.stdout
