@@ -15,6 +15,7 @@ from provision.model.municipality import AcmeTls, InternalTls, Municipality, Pro
 from provision.model.school import Host, School
 from provision.model.service import ServiceDefinition
 from provision.model.wording import Vocabulary
+from provision.ownership import refuse_strangers
 
 MUNICIPALITY_FILE = "municipality.yml"
 SCHOOLS_DIR = "schools"
@@ -160,10 +161,10 @@ def find_workspace(explicit: Path | None = None) -> Path:
     """The workspace that is meant.
 
     In this order: ``explicit``, ``$PROVISION_WORKSPACE``, the current directory and those above it, the only
-    one under ``./inventories/``.
+    one under ``./inventories/``. The latter two only when they belong to us.
 
     Raises:
-        UsageError: there is none, or there are several; names those that were found.
+        UsageError: there is none, there are several, or it is another user's; names those that were found.
     """
     named = explicit or (Path(value) if (value := os.environ.get("PROVISION_WORKSPACE")) else None)
     if named is not None:
@@ -178,9 +179,11 @@ def find_workspace(explicit: Path | None = None) -> Path:
     here = Path.cwd()
     for directory in (here, *here.parents):
         if (directory / MUNICIPALITY_FILE).is_file():
+            refuse_strangers(directory, MUNICIPALITY_FILE)
             return directory
     found = sorted(file.parent for file in here.glob(f"inventories/*/{MUNICIPALITY_FILE}"))
     if len(found) == 1:
+        refuse_strangers(found[0], MUNICIPALITY_FILE)
         return found[0]
     if found:
         names = ", ".join(str(directory.relative_to(here)) for directory in found)

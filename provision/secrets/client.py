@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from provision.errors import ProvisionError
+from provision.ownership import refuse_strangers
 from provision.secrets.passwords import UNKNOWN_ID, UnknownVaultError, VaultPasswords
 
 
@@ -40,6 +41,7 @@ def _workspace() -> Path:
         return Path(named)
     for directory in (Path.cwd(), *Path.cwd().parents):
         if (directory / "municipality.yml").is_file():
+            refuse_strangers(directory, "municipality.yml")
             return directory
     from provision.model import find_workspace
 

@@ -1,5 +1,6 @@
 """A workspace as a whole: found, read, checked, and with every default filled in."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -285,6 +286,73 @@ def test_a_workspace_is_found_by_name_environment_place_and_inventories(
     monkeypatch.setenv("PROVISION_WORKSPACE", str(tmp_path / "inventories" / "dos"))
     assert find_workspace().name == "dos"
     assert find_workspace(tmp_path / "inventories" / "un").name == "un"
+
+
+@pytest.fixture
+def stranger(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Makes a place belong to another user, as far as anybody can see, and us somebody who is not root."""
+    theirs: set[str] = set()
+    real = Path.stat
+
+    def stat(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        found = real(self, follow_symlinks=follow_symlinks)
+        seen = os.path.realpath(self) if follow_symlinks else str(self)
+        fields = list(found)
+        fields[4] = 4242 if seen in theirs else 1000
+        return os.stat_result(fields)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    monkeypatch.delenv("PROVISION_WORKSPACE", raising=False)
+    monkeypatch.setattr(Path, "stat", stat)
+    return lambda place: theirs.add(str(place))
+
+
+@pytest.mark.parametrize("part", [".", "municipality.yml"])
+def test_a_workspace_of_another_user_is_used_only_when_it_is_named(
+    part: str,
+    place: Path,
+    tmp_path: Path,
+    stranger: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(place / "schools")
+    assert find_workspace() == place
+    stranger(place / part)
+    with pytest.raises(UsageError, match="belongs to another user") as caught:
+        find_workspace()
+    assert f"--workspace {place}" in caught.value.remedy
+    assert find_workspace(place) == place
+    monkeypatch.setenv("PROVISION_WORKSPACE", str(place))
+    assert find_workspace() == place
+    monkeypatch.delenv("PROVISION_WORKSPACE")
+    monkeypatch.setenv("SUDO_UID", "4242")
+    assert find_workspace() == place
+
+
+def test_the_only_workspace_under_inventories_must_be_ours_too(
+    place: Path, tmp_path: Path, stranger: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "inventories").mkdir()
+    found = place.rename(tmp_path / "inventories" / "un")
+    monkeypatch.chdir(tmp_path)
+    assert find_workspace() == found
+    stranger(found)
+    with pytest.raises(UsageError, match="belongs to another user"):
+        find_workspace()
+
+
+def test_a_link_that_another_user_made_to_our_own_file_does_not_make_it_our_workspace(
+    place: Path, tmp_path: Path, stranger: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "municipality.yml").symlink_to(place / "municipality.yml")
+    monkeypatch.chdir(shared)
+    assert find_workspace() == shared
+    stranger(shared / "municipality.yml")
+    with pytest.raises(UsageError, match="belongs to another user"):
+        find_workspace()
 
 
 def test_a_directory_that_is_no_workspace_is_refused_by_name(tmp_path: Path) -> None:

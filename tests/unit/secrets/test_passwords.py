@@ -12,7 +12,7 @@ import pytest
 from keyring.backends import fail, null
 
 from provision.errors import SecretsError
-from provision.secrets import VaultPasswords, vault_password
+from provision.secrets import VaultPasswords, client, vault_password
 from provision.secrets.passwords import UnknownVaultError
 
 CLIENT = Path(sys.executable).with_name("provision-vault-client")
@@ -233,6 +233,32 @@ def test_the_client_asks_the_workspaces_own_program(inside):
     program(inside.workspace.path / "own-client", "echo from-own-client")
     (inside.workspace.path / "municipality.yml").write_text("id: vila\nvault:\n  client: own-client\n")
     assert run_client(inside, "--vault-id", "x").stdout == "from-own-client\n"
+
+
+def test_the_client_asks_no_program_of_a_workspace_that_another_user_put_above_us(
+    inside, monkeypatch, capsys
+):
+    program(inside.workspace.path / "own-client", "touch started; echo password")
+    (inside.workspace.path / "municipality.yml").write_text("id: vila\nvault:\n  client: own-client\n")
+    real = Path.stat
+
+    def stat(self, *, follow_symlinks=True):
+        fields = list(real(self, follow_symlinks=follow_symlinks))
+        if self.name == "municipality.yml":
+            fields[4] = 4242
+        return os.stat_result(fields)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    monkeypatch.delenv("PROVISION_WORKSPACE", raising=False)
+    monkeypatch.chdir(inside.workspace.path)
+    monkeypatch.setattr(sys, "argv", ["provision-vault-client", "--vault-id", "escola-mar"])
+    with pytest.raises(SystemExit) as caught:
+        client.main()
+    said = capsys.readouterr()
+    assert (caught.value.code, said.out) == (1, "")
+    assert "belongs to another user" in said.err
+    assert not (inside.workspace.path / "started").exists()
 
 
 def test_the_client_starts_without_loading_what_it_does_not_need(inside):
