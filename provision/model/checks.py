@@ -6,6 +6,7 @@ that value, and only what is left is compared.
 
 import copy
 import re
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -235,6 +236,8 @@ def check_all(
         found += made.problems
         if made.model is not None:
             found += _check_hosts(path, made, made.model, catalog)
+            if city is not None:
+                found += _check_sudo_passwords(made, made.model, city)
             found += _check_services(made, made.model, city, catalog, broken)
             if city is not None:
                 found += _check_tls(path, made, made.model, municipality, city)
@@ -258,7 +261,39 @@ def _check_municipality(
         yield from _check_exists(path, city.tls.ca_file, document, ("tls", "ca_file"))
     if city.vault is not None and city.vault.client is not None:
         yield from _check_exists(path, city.vault.client, document, ("vault", "client"))
+    if city.vault is not None and city.vault.keys is not None:
+        yield from _check_vault_keys(path, city.vault.keys, document)
     yield from _check_logins(document, catalog)
+
+
+def _check_vault_keys(path: Path, keys: Path, document: Document) -> Iterator[Problem]:
+    """Keys that go into version control beside the vault files which they open would protect nothing."""
+    top = path.resolve()
+    place = (path / keys.expanduser()).resolve()
+    if not place.is_relative_to(top) or place.is_relative_to(top / ".state"):
+        return
+    inside = place.relative_to(top).as_posix()
+    line = "/*.key" if inside == "." else f"/{inside}/"
+    # A rule for a directory fits a directory that is not there yet only by a file in it.
+    if _ignored_by_git(top, place / "municipality.key") is False:
+        yield document.problem(
+            ("vault", "keys"),
+            f"keys: git would take the vault passwords in {keys} along with the vault files that they open.",
+            f'Add the line "{line}" to {top.name}/.gitignore, or take a directory outside of the workspace.',
+            code="keys-in-git",
+        )
+
+
+def _ignored_by_git(directory: Path, file: Path) -> bool | None:
+    """Whether git leaves a file out; None where there is no repository, or no git."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(directory), "check-ignore", "-q", "--", str(file)],
+            capture_output=True, timeout=10, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return {0: True, 1: False}.get(done.returncode)
 
 
 def _check_logins(document: Document, catalog: Catalog) -> Iterator[Problem]:
@@ -329,6 +364,20 @@ def _check_hosts(path: Path, made: Draft[School], school: School, catalog: Catal
                 if _name_of(host.system) in map(_name_of, known)
                 else rules.did_you_mean(host.system, known),
                 code="unknown-system",
+            )
+
+
+def _check_sudo_passwords(made: Draft[School], school: School, city: Municipality) -> Iterator[Problem]:
+    """An operator's account has keys and no password; the tool's own must keep the one that it needs for sudo."""
+    logins = {operator.login for operator in city.operators}
+    for name, host in school.hosts.items():
+        user = host.user or city.defaults.ssh_user
+        if host.become_password and user in logins:
+            yield made.document.problem(
+                ("hosts", name, "become_password"),
+                f'become_password: "{user}" is an operator of the municipality, whose password would be taken away.',
+                "Log in as another user here, or leave become_password out: operators need no password for sudo.",
+                code="operator-with-password",
             )
 
 

@@ -1,6 +1,7 @@
 """A workspace as a whole: found, read, checked, and with every default filled in."""
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -286,6 +287,53 @@ def test_a_workspace_is_found_by_name_environment_place_and_inventories(
     monkeypatch.setenv("PROVISION_WORKSPACE", str(tmp_path / "inventories" / "dos"))
     assert find_workspace().name == "dos"
     assert find_workspace(tmp_path / "inventories" / "un").name == "un"
+
+
+@pytest.mark.parametrize("rule", ["/keys/", "keys", "*.key", "/keys/*"])
+def test_vault_keys_that_git_would_take_along_are_refused_until_it_leaves_them_out(
+    rule: str, place: Path, write: Write, problems: Problems
+) -> None:
+    city(place, vault={"keys": "keys"})
+    assert problems() == []
+    subprocess.run(["git", "init", "--quiet", str(place)], check=True)
+    found = problems()
+    assert codes(found) == ["keys-in-git"]
+    assert found[0].remedy.startswith(f'Add the line "/keys/" to {place.name}/.gitignore')
+    write(".gitignore", f"{rule}\n")
+    assert problems() == []
+
+
+@pytest.mark.parametrize("keys", [".state/keys", "../keys", "~/keys"])
+def test_vault_keys_of_this_machine_alone_and_outside_of_the_workspace_are_right(
+    keys: str, place: Path, problems: Problems
+) -> None:
+    city(place, vault={"keys": keys})
+    subprocess.run(["git", "init", "--quiet", str(place)], check=True)
+    assert problems() == []
+
+
+OPERATOR = {
+    "login": "mireia",
+    "name": "Mireia Pons",
+    "ssh_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f mireia"],
+}
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_an_operator_is_not_whom_a_host_needs_a_sudo_password_of(
+    default: bool, place: Path, write: Write, problems: Problems
+) -> None:
+    city(place, operators=[OPERATOR], defaults={"ssh_user": "mireia"} if default else {})
+    host = {"address": "192.0.2.20", "become_password": True, **({} if default else {"user": "mireia"})}
+    write("schools/escola-mar.yml", school(hosts={"main": host}))
+    found = problems()
+    assert codes(found) == ["operator-with-password"]
+    assert found[0].file is not None
+    assert found[0].file.name == "escola-mar.yml"
+    write("schools/escola-mar.yml", school(hosts={"main": {**host, "user": "tecnic"}}))
+    assert problems() == []
+    write("schools/escola-mar.yml", school(hosts={"main": {**host, "become_password": False}}))
+    assert problems() == []
 
 
 @pytest.fixture
