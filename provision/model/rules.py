@@ -111,7 +111,9 @@ def _hostname_problem(value: str) -> tuple[str, str] | None:  # noqa: PLR0911 - 
         return "it is empty", example
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", text):
         name = re.split(r"[/:?#]", text.split("://", 1)[1].rsplit("@", 1)[-1])[0].lower()
-        return "it is a web address", f'Write only the name: "{name}".' if _HOSTNAME.fullmatch(name) else example
+        return "it is a web address", f'Write only the name: "{name}".' if _HOSTNAME.fullmatch(
+            name
+        ) else example
     if _is_ip(text):
         return "it is an IP address", f"A certificate needs a DNS name. {example}"
     if "@" in text:
@@ -150,7 +152,9 @@ def address(value: str) -> str:
     if _is_ip(text):
         return str(ipaddress.ip_address(text))
     lowered = text.lower()
-    if not re.fullmatch(r"[0-9.]+", text) and (_HOSTNAME.fullmatch(lowered) or _SINGLE_LABEL.fullmatch(lowered)):
+    if not re.fullmatch(r"[0-9.]+", text) and (
+        _HOSTNAME.fullmatch(lowered) or _SINGLE_LABEL.fullmatch(lowered)
+    ):
         return lowered
     allowed = 'Allowed: an IPv4 address ("192.0.2.10"), an IPv6 address ("2001:db8::10") or a DNS name.'
     raise refuse(f'"{short(value)}" is not an address. {allowed}', _address_remedy(text), "bad-address")
@@ -199,7 +203,11 @@ def jump(value: str) -> str:
             raise refuse(f'"{short(port)}" is not a port (in the jump host).', _JUMP_EXAMPLE, "bad-jump")
     if port and not 1 <= int(port[:6]) <= 65535:
         raise refuse("The jump host's port must be from 1 to 65535.", _JUMP_EXAMPLE, "bad-jump")
-    if not _is_ip(host) and not _HOSTNAME.fullmatch(host.lower()) and not _SINGLE_LABEL.fullmatch(host.lower()):
+    if (
+        not _is_ip(host)
+        and not _HOSTNAME.fullmatch(host.lower())
+        and not _SINGLE_LABEL.fullmatch(host.lower())
+    ):
         remedy = "One jump host is supported, not a chain." if "," in text else _JUMP_EXAMPLE
         raise refuse(f'"{short(value)}" is not a jump host.', remedy, "bad-jump")
     return text
