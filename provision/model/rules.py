@@ -111,9 +111,10 @@ def _hostname_problem(value: str) -> tuple[str, str] | None:  # noqa: PLR0911 - 
         return "it is empty", example
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", text):
         name = re.split(r"[/:?#]", text.split("://", 1)[1].rsplit("@", 1)[-1])[0].lower()
-        return "it is a web address", f'Write only the name: "{name}".' if _HOSTNAME.fullmatch(
-            name
-        ) else example
+        return (
+            "it is a web address",
+            f'Write only the name: "{name}".' if _HOSTNAME.fullmatch(name) else example,
+        )
     if _is_ip(text):
         return "it is an IP address", f"A certificate needs a DNS name. {example}"
     if "@" in text:
