@@ -205,7 +205,7 @@ class FileRecorder:
         """A run that was killed outright never said how it ended. The caller holds the school's lock: it is over."""
         for file in (self._runs / school).glob("*/run.json"):
             with contextlib.suppress(ValueError, OSError):
-                document = json.loads(file.read_text(encoding="utf-8"))
+                document = _read(file)
                 if document.get("outcome") == "running":
                     document |= {
                         "outcome": "broken off",

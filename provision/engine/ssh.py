@@ -135,7 +135,8 @@ class Connection:
                     jump.port,
                     jump.user,
                 )
-                address = names.resolve(workspace.names_file, host.address)
+                # Its name may be one that only the jump host knows.
+                address = names.resolve_own(workspace.names_file, host.address) or host.address
                 channel = through.open_channel(
                     "direct-tcpip", (address, host.port), ("127.0.0.1", 0), timeout=CONNECT_TIMEOUT
                 )
@@ -321,7 +322,7 @@ def scan_host_key(
             jump = JumpHost.parse(behind.jump, behind.user)
             gate = replace(behind, address=jump.address, port=jump.port, user=jump.user, jump=None)
             with Connection(workspace, school, gate) as through:
-                target = (names.resolve(workspace.names_file, address), port)
+                target = (names.resolve_own(workspace.names_file, address) or address, port)
                 channel = through.transport.open_channel(
                     "direct-tcpip", target, ("127.0.0.1", 0), timeout=CONNECT_TIMEOUT
                 )
