@@ -6,6 +6,7 @@ asked from the server itself, where the API may be used; the API's key is read t
 
 import json
 import os
+import re
 import shlex
 from typing import Any
 
@@ -34,6 +35,10 @@ headers = request.get("headers", {})
 if form is not None:
     headers["Content-Type"] = "application/x-www-form-urlencoded"
 method, sent = ("GET", None) if form is None else ("POST", urlencode(form))
+if "file" in request:
+    headers["Content-Type"] = "multipart/form-data; boundary=limit"
+    disposition = 'Content-Disposition: form-data; name="file"; filename="text.txt"'
+    method, sent = "POST", "\\r\\n".join(["--limit", disposition, "", request["file"] * "a line\\n", "--limit--", ""])
 connection.request(method, request["path"], sent, headers)
 answer = connection.getresponse()
 body = "" if answer.status == 101 else answer.read().decode("utf-8", "replace")
@@ -267,6 +272,33 @@ def test_a_websocket_is_opened_through_nginx(pads: Etherpad) -> None:
     opened = [answer for answer in answers if answer["status"] == 101]
     assert opened, answers
     assert opened[0]["headers"]["Upgrade"].lower() == "websocket"
+
+
+def test_a_file_longer_than_a_message_may_be_is_imported(pads: Etherpad) -> None:
+    assert pads.settings()["socketIo"]["maxHttpBufferSize"] == 100000
+    name = "provision-verify-import"
+    pads.api("deletePad", padID=name)
+    pads.api("createPad", padID=name, text="x")
+    writer = "token=t.provisionverifyimport; ep_token=t.provisionverifyimport"
+    answer = pads.ask(f"/p/{name}/import", headers={"Cookie": writer}, file=30000)
+    text = pads.api("getText", padID=name)["data"]["text"]
+    pads.api("deletePad", padID=name)
+    assert answer["status"] == 200, answer
+    assert len(text) > 2 * 100000
+
+
+def test_what_is_open_from_one_address_has_a_limit_that_fits_classes(host: Any) -> None:
+    settings = host.check_output("nginx -T 2> /dev/null")
+    limits = dict(re.findall(r"limit_conn provision_(address|site) (\d+);", settings))
+    assert 35 * 4 * 2 <= int(limits["address"]) < int(limits["site"])
+
+
+def test_root_reads_nothing_that_the_service_can_write(host: Any, pads: Etherpad) -> None:
+    stamp = host.file("/run/provision/loaded/etherpad")
+    assert (stamp.user, stamp.mode) == ("root", 0o644)
+    assert host.run(f"sha256sum --check --status {stamp.path}").rc == 0
+    assert "cannot touch" in pads.inside(f"touch {stamp.path}").stderr
+    assert not host.file("/run/etherpad").exists
 
 
 def test_cookies_are_for_https_only(pads: Etherpad) -> None:
