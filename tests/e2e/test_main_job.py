@@ -24,7 +24,10 @@ from tests.labs import lab_machine, ssh
 
 PAD = "pad.escola-prova.test"
 #: The npm release is what a machine has that reaches only Debian, Python and npm; the other Debian takes what there is.
-CASES = [pytest.param(("bookworm", True), id="debian-12-npm"), pytest.param(("trixie", False), id="debian-13")]
+CASES = [
+    pytest.param(("bookworm", True), id="debian-12-npm"),
+    pytest.param(("trixie", False), id="debian-13"),
+]
 
 
 @pytest.fixture(scope="module", params=CASES)
