@@ -158,7 +158,7 @@ class BaseImage:
         ]
         argv += ["--skip=cleanup/apt/lists", f"--include={','.join(PACKAGES)}"]
         argv += [f"--aptopt={line}" for line in self._host_apt()]
-        argv += [self.release, str(target), str(file)]
+        argv += [self.release, str(target), *([str(file)] if self._sources else [])]
         try:
             said: list[str] = []
             with subprocess.Popen(
@@ -199,10 +199,11 @@ class BaseImage:
             key.unlink()
         (root / "etc/machine-id").write_text("")
         (root / "var/lib/dbus/machine-id").unlink(missing_ok=True)
-        for path in (root / "etc/apt/sources.list.d").iterdir():
-            path.unlink()
-        (root / "etc/apt/sources.list").unlink(missing_ok=True)
-        (root / "etc/apt/sources.list.d/debian.sources").write_text(self._sources)
+        if self._sources:
+            for path in (root / "etc/apt/sources.list.d").iterdir():
+                path.unlink()
+            (root / "etc/apt/sources.list").unlink(missing_ok=True)
+            (root / "etc/apt/sources.list.d/debian.sources").write_text(self._sources)
         settings = root / "etc/apt/apt.conf.d"
         (settings / "99mmdebstrap").unlink(missing_ok=True)
         # Packages stay in the machine's archive directory, from where the lab takes them for the next

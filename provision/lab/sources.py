@@ -11,10 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-#: Debian's public address, only for a computer whose own sources are not Debian's (Ubuntu).
-PUBLIC = "http://deb.debian.org/debian"
-PUBLIC_SECURITY = "http://deb.debian.org/debian-security"
-
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
@@ -100,12 +96,13 @@ def debian_sources(
 
     Args:
         sources: all sources of this computer.
-        codename: this computer's own release; empty or an Ubuntu name gives the public address.
+        codename: this computer's own release.
         release: the release wanted.
         mirrors: texts of the lists that ``mirror+file:`` URIs name (apt-transport-mirror(1)), by path.
 
     Returns:
-        main, updates and security, each from one URI.
+        main, updates and security, each from one URI; none where this computer's sources are not Debian's (Ubuntu):
+        mmdebstrap knows Debian's public address itself.
     """
     main = security = ""
     for source in sources:
@@ -120,10 +117,7 @@ def debian_sources(
             elif not suite.endswith("-updates"):
                 main = main or uri
     if not main:
-        return [
-            Source((PUBLIC,), (release, f"{release}-updates"), ("main",), KEYRING),
-            Source((PUBLIC_SECURITY,), (f"{release}-security",), ("main",), KEYRING),
-        ]
+        return []
     # A computer without security updates has them next to its main archive, as all full mirrors do.
     security = security or f"{main.rstrip('/')}-security"
     return [

@@ -30,7 +30,7 @@ FACTS: dict[str, Any] = {
     "time": 0,
     "systemd": True,
     "listeners": {"80": "nginx"},
-    "apt": {"https://deb.debian.org/debian": ""},
+    "apt": {"https://mirror.example/debian": ""},
     "apt_interrupted": False,
     "read_only": False,
 }

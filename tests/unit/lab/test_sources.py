@@ -71,9 +71,9 @@ def test_sources_of_other_projects_and_disabled_ones_are_not_used(foreign: str) 
     assert not [uri for uri in uris(sources.debian_sources(both, "bookworm", "trixie")) if foreign in uri]
 
 
-def test_a_host_that_is_no_debian_uses_debians_public_address() -> None:
+def test_a_host_that_is_no_debian_leaves_the_address_to_mmdebstrap() -> None:
     ubuntu = sources.parse_one_line("deb http://archive.ubuntu.example/ubuntu jammy main universe\n")
-    assert uris(sources.debian_sources(ubuntu, "", "trixie")) == [sources.PUBLIC, sources.PUBLIC_SECURITY]
+    assert sources.debian_sources(ubuntu, "", "trixie") == []
 
 
 def test_a_host_without_a_security_source_has_it_beside_its_mirror() -> None:
