@@ -1,0 +1,216 @@
+"""What an operation does when something gets in its way: a stop, a full disk, an unhealthy service."""
+
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provision.audit import FileRecorder, RunIntent, RunOutcome, list_runs
+from provision.engine import operation as operation_module
+from provision.engine.events import Event, TaskResult
+from provision.engine.operation import Operation
+from provision.engine.preparation import Prepared
+from provision.engine.remedies import remedy_for
+from provision.engine.runner import RunRequest, RunResult
+from provision.engine.ssh import Connection
+from provision.errors import ProvisionError, RefusedError
+from provision.health import ProbeResult, probe_school
+from provision.model import ResolvedHost
+from provision.secrets.redact import Redactor
+from tests.unit.engine.test_variables import selections, workspace
+
+CHANGED = TaskResult("main", "hello", "Write the page", "copy", "changed")
+WELL = ProbeResult("hello", "page", "Page", "ok", "answers 200")
+
+
+class FakeConnection:
+    key_fingerprint = "SHA256:x"
+
+
+class FakeConnections:
+    def __getitem__(self, host: str) -> FakeConnection:
+        return FakeConnection()
+
+    def run_on(self, host: str, command: str, stdin: str) -> tuple[int, str]:
+        raise AssertionError("the probes are played back")
+
+
+class FakeRun:
+    """Plays back what a run would have told."""
+
+    events: tuple[Event, ...] = (CHANGED,)
+    outcome = "successful"
+
+    def __init__(self, request: RunRequest, on_event: Callable[[Event], None]) -> None:
+        self.on_event = on_event
+
+    def execute(self) -> RunResult:
+        for event in self.events:
+            self.on_event(event)
+        return RunResult("successful")
+
+    def cancel(self) -> None:
+        pass
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Operation]:
+    monkeypatch.setattr(operation_module, "Run", FakeRun)
+    monkeypatch.setattr(operation_module, "probe_school", lambda *_, **__: [WELL])
+    (tmp_path / "workspace").mkdir()
+    loaded = workspace(tmp_path / "workspace")
+
+    def make(recorder: Any = None) -> Operation:
+        prepared = Prepared(
+            workspace=loaded,
+            school=loaded.school("escola"),
+            only=(),
+            selections=tuple(selections("hello")),
+            left_out=(),
+            new_secrets=(),
+            redactor=Redactor({"hello_password": "a-secret-of-the-school"}),
+            sudo_passwords={},
+            certificates={"hello": "certificate", "adeu": "certificate"},
+        )
+        current = Operation(prepared, "apply", recorder=recorder)
+        current.connections = FakeConnections()  # type: ignore[assignment]
+        return current
+
+    return make
+
+
+def nothing(_: Event) -> None:
+    pass
+
+
+class FullDisk(FileRecorder):
+    """A recorder whose disk is full from a certain moment on."""
+
+    def __init__(self, directory: Path, when: str) -> None:
+        super().__init__(directory, lambda value: value)
+        self.when = when
+
+    def _full(self, moment: str) -> None:
+        if self.when == moment:
+            raise OSError(28, "No space left on device")
+
+    def intend(self, intent: RunIntent) -> None:
+        self._full("intend")
+        super().intend(intent)
+
+    def task(self, result: Mapping[str, Any]) -> None:
+        self._full("task")
+        super().task(result)
+
+    def end(self, outcome: RunOutcome) -> None:
+        self._full("end")
+        super().end(outcome)
+
+
+def test_a_run_that_ends_well_is_recorded_so(made: Callable[..., Operation]) -> None:
+    current = made()
+    report = current.apply(nothing)
+    assert (report.outcome, report.change_count) == ("ok", 1)
+    (run,) = list_runs(current.prepared.workspace.runs_dir)
+    assert run["outcome"] == "ok"
+    assert run["changed"] == {"hello": ["Write the page"]}
+
+
+def test_nothing_is_run_when_the_intent_cannot_be_written(
+    made: Callable[..., Operation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("the run was started")
+
+    monkeypatch.setattr(operation_module, "Run", never)
+    with pytest.raises(RefusedError, match="No space left on device"):
+        made(FullDisk(tmp_path / "runs", "intend")).apply(nothing)
+
+
+def test_a_hole_in_the_record_fails_the_run_in_plain_words(
+    made: Callable[..., Operation], tmp_path: Path
+) -> None:
+    report = made(FullDisk(tmp_path / "runs", "task")).apply(nothing)
+    assert report.outcome == "failed"
+    assert "the record is incomplete" in report.message
+    assert "No space left on device" in report.message
+
+
+def test_a_record_that_cannot_be_finished_is_an_error_in_plain_words(
+    made: Callable[..., Operation], tmp_path: Path
+) -> None:
+    with pytest.raises(ProvisionError, match="its record could not be finished"):
+        made(FullDisk(tmp_path / "runs", "end")).apply(nothing)
+
+
+def test_a_stop_while_probing_cancels_the_run(made: Callable[..., Operation]) -> None:
+    current = made()
+    report = current.apply(nothing, probing=lambda: current.cancel("stopped by Ctrl-C"))
+    assert report.outcome == "cancelled"
+    assert report.message == "stopped by Ctrl-C"
+    assert list_runs(current.prepared.workspace.runs_dir)[0]["outcome"] == "cancelled"
+
+
+def test_a_stop_ends_the_patience_of_the_probes(tmp_path: Path) -> None:
+    (tmp_path / "workspace").mkdir()
+    loaded = workspace(tmp_path / "workspace")
+    school = loaded.school("escola")
+    asked: list[str] = []
+
+    def run_on(host: str, command: str, stdin: str) -> tuple[int, str]:
+        asked.append(host)
+        return 1, "python3: not found"
+
+    results = probe_school(
+        loaded, school, [school.services["hello"]], run_on, patience=3600, stop=lambda: True
+    )
+    assert asked == ["main"]
+    assert {result.state for result in results} == {"unreachable"}
+    assert any("python3: not found" in result.measured for result in results)
+
+
+def test_no_secret_reaches_the_report_or_the_record(
+    made: Callable[..., Operation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leak = TaskResult("main", "hello", "Leak", "command", "failed", error="key is a-secret-of-the-school")
+    monkeypatch.setattr(FakeRun, "events", (leak,))
+    current = made()
+    report = current.apply(nothing)
+    assert report.failure is not None
+    assert "a-secret-of-the-school" not in report.failure.error
+    for file in current.prepared.workspace.runs_dir.rglob("*"):
+        assert file.is_dir() or "a-secret-of-the-school" not in file.read_text()
+
+
+@pytest.mark.parametrize("sudo_reads_it", [True, False], ids=["sudo asks", "sudo does not ask"])
+def test_the_sudo_password_never_reaches_the_command(sudo_reads_it: bool) -> None:
+    connection = object.__new__(Connection)
+    connection.host = ResolvedHost("main", "192.0.2.1", "tecnic", 22, "debian-12", None, None, True)
+    connection._sudo_password = "una-contrasenya"
+    command, before = connection.sudo("cat; echo end")
+    assert "una-contrasenya" not in command
+    if sudo_reads_it:
+        before = before.split("\n", 1)[1]
+    shell = command.replace("sudo -S -p '' -- ", "")
+    done = subprocess.run(
+        ["sh", "-c", shell], input=before + "the data\n", text=True, capture_output=True, check=True
+    )
+    assert done.stdout == "the data\nend\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "unreachable", "words"),
+    [
+        ("write: No space left on device", False, "disk is full"),
+        ("ssh: connect to host 192.0.2.1 port 22: Connection timed out", True, "went away"),
+        ("Failed to connect to mirror: Connection timed out", False, "package sources"),
+        ("Host key verification failed.", True, "provision school trust escola"),
+        ("Permission denied (publickey)", True, "does not let us in"),
+        ("No package matching 'etherpad' is available", False, "apt-get update"),
+        ("something nobody has seen", False, "applying again goes on"),
+    ],
+)
+def test_known_causes_have_a_remedy(error: str, unreachable: bool, words: str) -> None:
+    assert words in remedy_for(error, "escola", unreachable=unreachable)
