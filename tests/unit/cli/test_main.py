@@ -1,0 +1,115 @@
+"""The command line as a whole: help, exit codes, errors."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from provision.cli.main import app
+
+
+def commands(
+    group: click.Group, words: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*words, name))  # type: ignore[arg-type]
+        else:
+            yield (*words, name), command
+
+
+ALL = dict(commands(typer.main.get_command(app)))  # type: ignore[arg-type]
+
+
+def provision(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "provision", *words],
+        cwd=cwd,
+        text=True,
+        capture_output=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "COLUMNS": "200"},
+    )
+
+
+def test_all_commands_of_the_issue_are_there() -> None:
+    wanted = {
+        "init", "school add", "school list", "school show", "school trust", "check", "plan", "apply",
+        "secrets show", "secrets rotate", "artifacts list", "artifacts lock", "artifacts fetch", "inventory",
+        "runs list", "runs show", "lab up", "lab down", "lab list", "lab ssh", "demo",
+    }  # fmt: skip
+    assert wanted <= {" ".join(words) for words in ALL}
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_every_command_has_help_with_examples(words: tuple[str, ...]) -> None:
+    command = ALL[words]
+    text = f"{command.help or ''} {command.epilog or ''}"
+    assert "Example" in text, f"provision {' '.join(words)}"
+    assert f"provision {words[0]}" in text
+
+
+REPORTING = {
+    "school list",
+    "school show",
+    "check",
+    "plan",
+    "apply",
+    "health",
+    "secrets show",
+    "artifacts list",
+    "runs list",
+}
+
+
+@pytest.mark.parametrize("words", [words for words in ALL if " ".join(words) in REPORTING], ids=" ".join)
+def test_what_reports_has_json(words: tuple[str, ...]) -> None:
+    assert "--json" in {option for parameter in ALL[words].params for option in parameter.opts}
+
+
+def test_a_wrong_option_is_exit_code_2(tmp_path: Path) -> None:
+    done = provision("plan", "--no-such-option", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_no_workspace_is_exit_code_2_with_a_remedy(tmp_path: Path) -> None:
+    done = provision("school", "list", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "provision init DIR" in done.stderr
+
+
+def test_an_error_is_a_document_for_programs(tmp_path: Path) -> None:
+    done = provision("school", "list", "--json", cwd=tmp_path)
+    assert done.returncode == 2
+    document = json.loads(done.stdout)
+    assert document["schema"] == "provision/error/v1"
+    assert document["exit_code"] == 2
+    assert document["remedy"]
+
+
+def test_a_file_that_cannot_be_read_is_an_error_in_plain_words(tmp_path: Path) -> None:
+    (tmp_path / "municipality.yml").write_text("schema: 1\n")
+    (tmp_path / "runs" / "escola" / "r1" / "run.json").mkdir(parents=True)
+    done = provision("runs", "show", "r1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "run.json" in done.stderr
+
+
+def test_output_to_a_file_has_no_colours(tmp_path: Path) -> None:
+    assert "\x1b" not in provision("--help", cwd=tmp_path).stdout
+
+
+def test_completion_is_there(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "provision", "--show-completion", "bash"],
+        text=True, capture_output=True, check=False, cwd=tmp_path, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert "complete" in done.stdout + done.stderr
