@@ -44,8 +44,9 @@ $(VENV)/.complete: $(VENV)/.runtime | system-test
 demo: $(VENV)/.runtime
 	provision demo --release $(RELEASE)
 
+# Two at a time: much of a test on a lab server is waiting. Tests that share a server stay together.
 test: $(VENV)/.complete
-	pytest $(ARGS)
+	pytest -n 2 --dist loadgroup --durations 15 $(ARGS)
 
 lint: $(VENV)/.complete
 	echo "ruff"; ruff check .; ruff format --check .

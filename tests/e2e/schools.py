@@ -41,6 +41,8 @@ class SchoolOnLab:
             "PROVISION_VAULT_PASSWORD_FILE": str(self.directory / ".state" / "keys"),
             "PROVISION_PERSON": "Ada Administradora",
             "COLUMNS": "200",
+            # Handed on to Ansible's processes: tells this school's from those of a test that runs at the same time.
+            "XDG_DATA_HOME": str(self.directory),
         }
 
     def provision(

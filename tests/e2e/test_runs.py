@@ -52,13 +52,15 @@ def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> bool:
     return False
 
 
-def run_processes() -> list[str]:
-    """Processes of this machine that belong to an Ansible run of ours."""
+def run_processes(school: SchoolOnLab) -> list[str]:
+    """Processes of this machine that belong to an Ansible run of this school."""
+    mine = f"XDG_DATA_HOME={school.directory}".encode()
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             try:
-                if b"PROVISION_RUN_MARK=" in (process / "environ").read_bytes():
+                environ = (process / "environ").read_bytes()
+                if mine in environ and b"PROVISION_RUN_MARK=" in environ:
                     found.append(
                         f"{process.name} {(process / 'cmdline').read_bytes().replace(bytes(1), b' ').decode()}"
                     )
@@ -291,7 +293,7 @@ def test_a_stopped_run_leaves_no_orphan_is_recorded_and_finished_by_the_next(
     out, err = running.communicate(timeout=60)
     assert running.returncode == 1, out + err
     assert "stopped by" in out
-    assert run_processes() == []
+    assert run_processes(school) == []
     last = school.json("runs", "show", "last")
     assert last["outcome"] == "cancelled"
     restore = school.directory / "roles" / "hello" / "tasks" / "main.yml"
@@ -307,7 +309,7 @@ def test_a_killed_run_frees_the_school_and_is_closed_in_the_record(
     assert busy(school, slow_step)
     running.kill()
     running.communicate()
-    assert wait_for(lambda: not run_processes(), 60), run_processes()
+    assert wait_for(lambda: not run_processes(school), 60), run_processes(school)
     shutil.copy(
         Path(__file__).parents[1] / "fixtures/sixth_service/hello/tasks/main.yml",
         school.directory / "roles/hello/tasks/main.yml",
@@ -334,7 +336,7 @@ def test_a_connection_that_is_cut_in_mid_run_fails_the_run_and_the_next_finishes
     out, err = running.communicate(timeout=180)
     assert running.returncode == 1, out + err
     assert school.json("runs", "show", "last")["outcome"] in {"failed", "cancelled"}
-    assert run_processes() == []
+    assert run_processes(school) == []
     shutil.copy(
         Path(__file__).parents[1] / "fixtures/sixth_service/hello/tasks/main.yml",
         school.directory / "roles/hello/tasks/main.yml",

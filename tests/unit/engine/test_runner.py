@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -28,6 +29,17 @@ INVENTORY = {
         "vars": {},
     }
 }
+
+
+@pytest.fixture(autouse=True)
+def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A memory directory of this test's own, and a variable that tells its processes from other tests'."""
+    memory = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(memory))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    yield memory
+    assert list(memory.iterdir()) == [], "something was left behind"
+    memory.rmdir()
 
 
 @pytest.fixture
@@ -64,13 +76,6 @@ def nothing(_: Event) -> None:
 
 def private_directories() -> set[Path]:
     return set(memory_directory().glob("prov-*"))
-
-
-@pytest.fixture(autouse=True)
-def nothing_left_behind() -> Iterator[None]:
-    before = private_directories()
-    yield
-    assert private_directories() <= before
 
 
 def files_below(directory: Path) -> Iterator[tuple[Path, bytes]]:
@@ -211,12 +216,14 @@ def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> bool:
 
 
 def sleepers() -> list[str]:
-    """Command lines of processes that belong to a run of ours, other than this one."""
+    """Command lines of processes that belong to a run of this test."""
+    mine = f"XDG_DATA_HOME={os.environ['XDG_DATA_HOME']}".encode()
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid():
             try:
-                if b"PROVISION_RUN_MARK=" in (process / "environ").read_bytes():
+                environ = (process / "environ").read_bytes()
+                if mine in environ and b"PROVISION_RUN_MARK=" in environ:
                     found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
             except OSError:
                 continue
