@@ -44,9 +44,9 @@ $(VENV)/.complete: $(VENV)/.runtime | system-test
 demo: $(VENV)/.runtime
 	provision demo --release $(RELEASE)
 
-# Two at a time: much of a test on a lab server is waiting. Tests that share a server stay together.
+# Two files at a time: much of a test on a lab server is waiting. The tests of a file share a server and stay together.
 test: $(VENV)/.complete
-	pytest -n 2 --dist loadgroup --durations 15 $(ARGS)
+	pytest -n 2 --dist loadfile --durations 15 $(ARGS)
 
 lint: $(VENV)/.complete
 	echo "ruff"; ruff check .; ruff format --check .
