@@ -23,8 +23,8 @@ _THEME = Theme(
 
 
 def _width(stream: TextIO) -> int | None:
-    """A file or a pipe has no width: tables get room, so that ``grep`` finds whole words."""
-    return None if stream.isatty() or "COLUMNS" in os.environ else 200
+    """A file or a pipe has no width: nothing is wrapped there, so that ``grep`` finds whole words."""
+    return None if stream.isatty() or "COLUMNS" in os.environ else 1000
 
 
 #: Results, for people. No colour and no control codes unless it is a terminal (NO_COLOR is honoured by rich).
