@@ -39,6 +39,8 @@ def stock_ansible(school: SchoolOnLab, scratch: Path) -> Callable[[], None]:
     script = scratch / "inventory.sh"
     script.write_text(f'#!/bin/sh\ncat "{inventory}"\n')
     script.chmod(0o755)
+    empty = scratch / "ansible.cfg"
+    empty.write_text("")
     binaries = Path(sys.executable).parent
     root = Path(__file__).resolve().parents[2]
     environment = {
@@ -48,7 +50,7 @@ def stock_ansible(school: SchoolOnLab, scratch: Path) -> Callable[[], None]:
         "ANSIBLE_ROLES_PATH": f"{root / 'roles'}:{school.directory / 'roles'}",
         "PROVISION_WORKSPACE": str(school.directory),
         "PROVISION_VAULT_PASSWORD_FILE": school.environment["PROVISION_VAULT_PASSWORD_FILE"],
-        "ANSIBLE_CONFIG": "/dev/null",
+        "ANSIBLE_CONFIG": str(empty),
     }
 
     def run() -> None:
