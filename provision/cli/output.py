@@ -3,9 +3,9 @@
 import json
 import os
 import sys
-from typing import Any, TextIO
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.theme import Theme
 
 #: Version of the documented ``--json`` shapes; part of each document's ``schema``.
@@ -21,16 +21,34 @@ _THEME = Theme(
     }
 )
 
+#: Columns of what goes into a file or a pipe: more than any line of ours has.
+_UNWRAPPED = 1000
 
-def _width(stream: TextIO) -> int | None:
-    """A file or a pipe has no width: nothing is wrapped there, so that ``grep`` finds whole words."""
-    return None if stream.isatty() or "COLUMNS" in os.environ else 1000
+
+class _Console(Console):
+    """A console that wraps for a person's terminal only.
+
+    A file or a pipe has no width: nothing is wrapped there, so that ``grep`` finds whole words. The stream is
+    asked at each print, not once, since a test or a caller may have put another in its place meanwhile.
+    """
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """Columns and lines to write for."""
+        if self.file.isatty():
+            return super().size
+        return ConsoleDimensions(_UNWRAPPED, 25)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        Console.size.fset(self, new_size)  # type: ignore[attr-defined]
 
 
 #: Results, for people. No colour and no control codes unless it is a terminal (NO_COLOR is honoured by rich).
-console = Console(theme=_THEME, highlight=False, width=_width(sys.stdout))
+console = _Console(theme=_THEME, highlight=False)
 #: Progress, questions, warnings and errors.
-errors = Console(theme=_THEME, highlight=False, stderr=True, width=_width(sys.stderr))
+errors = _Console(theme=_THEME, highlight=False, stderr=True)
+
 
 
 class _Mode:
