@@ -239,6 +239,7 @@ def check_all(
             if city is not None:
                 found += _check_sudo_passwords(made, made.model, city)
             found += _check_services(made, made.model, city, catalog, broken)
+            found += _check_logins(made.document, catalog)
             if city is not None:
                 found += _check_tls(path, made, made.model, municipality, city)
     found += _check_duplicates(drafts, city)
@@ -264,6 +265,17 @@ def _check_municipality(
     if city.vault is not None and city.vault.keys is not None:
         yield from _check_vault_keys(path, city.vault.keys, document)
     yield from _check_logins(document, catalog)
+    if city.audit.time_stamp is not None:
+        yield from _check_exists(
+            path, city.audit.time_stamp.ca_file, document, ("audit", "time_stamp", "ca_file")
+        )
+    if not city.audit.enabled and not city.lab:
+        yield document.problem(
+            ("audit", "enabled"),
+            "enabled: a school's operations are always logged; only disposable servers can do without.",
+            "Remove this line, or say `lab: true` if these are disposable servers.",
+            code="no-log",
+        )
 
 
 def _check_vault_keys(path: Path, keys: Path, document: Document) -> Iterator[Problem]:
@@ -297,29 +309,35 @@ def _ignored_by_git(directory: Path, file: Path) -> bool | None:
 
 
 def _check_logins(document: Document, catalog: Catalog) -> Iterator[Problem]:
-    # From the file itself: a draft leaves wrong entries out, which would change the others' numbers.
-    written = document.data.get("operators")
+    """Operators and auditors have one account each, and none of the system's.
+
+    Read from the file itself: a draft leaves wrong entries out, which would change the others' numbers.
+    """
+    audit = document.data.get("audit")
+    people: list[tuple[Loc, Any]] = [(("operators",), document.data.get("operators"))]
+    people.append((("audit", "auditors"), audit.get("auditors") if isinstance(audit, dict) else None))
     logins: dict[str, int] = {}
-    for index, operator in enumerate(written if isinstance(written, list) else ()):
-        login = operator.get("login") if isinstance(operator, dict) else None
-        if not isinstance(login, str):
-            continue
-        loc = ("operators", index, "login")
-        if login in logins:
-            yield document.problem(
-                loc,
-                f'login: "{rules.short(login)}" is here a second time; the first is on line {logins[login]}.',
-                "One entry a person; it may have several ssh_keys.",
-                code="duplicate-login",
-            )
-        logins.setdefault(login, document.line_of(loc))
-        if login in RESERVED_LOGINS or login in catalog:
-            yield document.problem(
-                loc,
-                f'login: "{login}" is an account of the system. An operator has one of their own.',
-                "Take the person's own short name.",
-                code="reserved-login",
-            )
+    for place, written in people:
+        for index, person in enumerate(written if isinstance(written, list) else ()):
+            login = person.get("login") if isinstance(person, dict) else None
+            if not isinstance(login, str):
+                continue
+            loc = (*place, index, "login")
+            if login in logins:
+                yield document.problem(
+                    loc,
+                    f'login: "{rules.short(login)}" is here a second time; the first is on line {logins[login]}.',
+                    "One entry a person; it may have several ssh_keys. Who operates does not audit.",
+                    code="duplicate-login",
+                )
+            logins.setdefault(login, document.line_of(loc))
+            if login in RESERVED_LOGINS or login in catalog:
+                yield document.problem(
+                    loc,
+                    f'login: "{login}" is an account of the system. A person has one of their own.',
+                    "Take the person's own short name.",
+                    code="reserved-login",
+                )
 
 
 def _check_exists(path: Path, file: Path, document: Document, loc: Loc) -> Iterator[Problem]:

@@ -41,6 +41,11 @@ Url = Annotated[
     AfterValidator(rules.url),
     WithJsonSchema({"type": "string", "pattern": r"^https?://[^\s/@?#]+(/\S*)?$"}),
 ]
+Hostname = Annotated[
+    str,
+    AfterValidator(rules.hostname),
+    WithJsonSchema({"type": "string", "pattern": rules.HOSTNAME_PATTERN}),
+]
 PublicKey = Annotated[
     str,
     AfterValidator(rules.ssh_public_key),
@@ -140,6 +145,72 @@ class Vault(Strict):
     ] = None
 
 
+#: Categories of systems in the Spanish national security scheme (RD 311/2022, annex I).
+SecurityCategory = Literal["basic", "medium", "high"]
+
+
+class TimeStamp(Strict):
+    """An authority of RFC 3161 that says when a checkpoint existed, such as TS@ or that of Consorci AOC."""
+
+    url: Annotated[Url, Field(description="Where time stamps are asked for.")]
+    ca_file: Annotated[
+        Path, Field(description="PEM file with the authority's root certificate, relative to the workspace.")
+    ]
+
+
+class Auditor(Strict):
+    """A person of the school, or an auditor, who may read the log on the school's server, and nothing else."""
+
+    login: Annotated[Identifier, Field(description="Name of the account.")]
+    name: Annotated[Line, Field(description="The person's name.")]
+    ssh_keys: Annotated[
+        tuple[PublicKey, ...],
+        Field(min_length=1, description="Public SSH keys: the lines of the .pub files."),
+    ]
+
+
+class Audit(Strict):
+    """The audit log of each school.
+
+    Args:
+        origin: the logs' names begin with it; part of every key and checkpoint, so it cannot change later.
+        strict: the school must have cosigned a run's intent before anything is changed.
+        enabled: only disposable servers can do without (to measure what the log costs).
+    """
+
+    origin: Annotated[
+        Hostname | None,
+        Field(description="DNS name that the logs' names begin with; once a log is open it stays."),
+    ] = None
+    strict: Annotated[
+        Yes, Field(description="The school must cosign what a run is going to do before it goes on.")
+    ] = False
+    category: Annotated[
+        SecurityCategory, Field(description="Category of the ENS (RD 311/2022) that reports are made for.")
+    ] = "medium"
+    time_stamp: Annotated[
+        TimeStamp | None, Field(description="Authority for time stamps on checkpoints (RFC 3161).")
+    ] = None
+    auditors: Annotated[
+        tuple[Auditor, ...], Field(description="Who may read the log on every server, and nothing else.")
+    ] = ()
+    enabled: Annotated[
+        Yes, Field(description="false only for disposable servers (lab: true): keep no log.")
+    ] = True
+
+
+class SchoolAudit(Strict):
+    """What differs for one school."""
+
+    strict: Annotated[
+        Yes | None, Field(description="Whether the school must cosign what a run is going to do.")
+    ] = None
+    category: Annotated[SecurityCategory | None, Field(description="Category of the ENS.")] = None
+    auditors: Annotated[
+        tuple[Auditor, ...], Field(description="People of this school who may read its log on the server.")
+    ] = ()
+
+
 class Municipality(Strict):
     """One ``municipality.yml``."""
 
@@ -174,3 +245,4 @@ class Municipality(Strict):
         Literal["auto", "off"],
         Field(description="auto: use mitogen where it is installed and fits; off: never."),
     ] = "auto"
+    audit: Annotated[Audit, Field(description="The audit log of each school.")] = Audit()

@@ -6,14 +6,19 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from provision.model import rules
-from provision.model.municipality import Address, Email, Locale, Slug, Timezone, Tls, UserName
+from provision.model.municipality import (
+    Address,
+    Email,
+    Hostname,
+    Locale,
+    SchoolAudit,
+    Slug,
+    Timezone,
+    Tls,
+    UserName,
+)
 from provision.model.service import Identifier, Line, PortNumber, Release, Strict, System, Yes
 
-Hostname = Annotated[
-    str,
-    AfterValidator(rules.hostname),
-    WithJsonSchema({"type": "string", "pattern": rules.HOSTNAME_PATTERN}),
-]
 Jump = Annotated[str, AfterValidator(rules.jump), WithJsonSchema({"type": "string", "minLength": 1})]
 
 
@@ -85,3 +90,6 @@ class School(Strict):
     services: Annotated[
         dict[Identifier, ServiceUse], Field(default_factory=dict, description="The services, switched on.")
     ]
+    audit: Annotated[
+        SchoolAudit, Field(description="The audit log, where it differs from the municipality's.")
+    ] = SchoolAudit()

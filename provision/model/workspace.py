@@ -11,7 +11,7 @@ from provision.errors import ConfigurationError, Problem, UsageError
 from provision.model import rules
 from provision.model.catalog import ServiceEntry, broken_services, load_catalog
 from provision.model.checks import Draft, check_all, draft_municipality, draft_schools, system_of
-from provision.model.municipality import AcmeTls, InternalTls, Municipality, ProvidedTls
+from provision.model.municipality import AcmeTls, Audit, InternalTls, Municipality, ProvidedTls, SchoolAudit
 from provision.model.school import Host, School
 from provision.model.service import ServiceDefinition
 from provision.model.wording import Vocabulary
@@ -65,6 +65,7 @@ class ResolvedSchool:
 
     Args:
         tls: where its certificates come from.
+        audit: the municipality's audit settings with the school's over them.
         file: its file.
         raw: the file as it was written.
     """
@@ -76,6 +77,7 @@ class ResolvedSchool:
     timezone: str
     contact_email: str | None
     tls: AcmeTls | ProvidedTls | InternalTls
+    audit: Audit
     hosts: dict[str, ResolvedHost]
     services: dict[str, ResolvedService]
     file: Path
@@ -290,6 +292,7 @@ def _resolve(
         timezone=school.timezone or defaults.timezone,
         contact_email=school.contact_email,
         tls=school.tls or municipality.tls,
+        audit=_audit(municipality.audit, school.audit),
         hosts=hosts,
         services=services,
         file=draft.document.path,
@@ -300,3 +303,8 @@ def _resolve(
 def _key(path: Path, host: Host, municipality: Municipality) -> Path | None:
     key = host.ssh_key or municipality.defaults.ssh_key
     return None if key is None else path / key.expanduser()
+
+
+def _audit(municipality: Audit, school: SchoolAudit) -> Audit:
+    own = {name: value for name in ("strict", "category") if (value := getattr(school, name)) is not None}
+    return municipality.model_copy(update={**own, "auditors": (*municipality.auditors, *school.auditors)})

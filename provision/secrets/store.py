@@ -189,6 +189,44 @@ class SecretStore:
                     self._write(path, _encrypt(_dump(values), known.password, vault_id))
             self._known[vault_id] = known
 
+    def seal(self, vault_id: str, path: Path, plain: bytes) -> None:
+        """Write a file of its own, encrypted with the vault password of a school.
+
+        Args:
+            vault_id: the school's id, or ``municipality``.
+            path: the file; replaced as one step.
+            plain: its content.
+
+        Raises:
+            SecretsError: no password for an existing vault file, no place for that of a new one, or a full disk.
+        """
+        with self._lock(vault_id):
+            known = self._known.get(vault_id) or self._passwords.find(vault_id)
+            if known is not None:
+                self._write(path, _encrypt(plain, known.password, vault_id))
+            else:
+                with self._passwords.created(vault_id) as known:
+                    self._write(path, _encrypt(plain, known.password, vault_id))
+            self._known[vault_id] = known
+
+    def unseal(self, vault_id: str, path: Path) -> bytes:
+        """Read what ``seal`` wrote.
+
+        Raises:
+            SecretsError: no password, the wrong one, or a damaged file.
+        """
+        found = self._password(vault_id)
+        try:
+            plain = _open(path.read_bytes(), found.password, vault_id)
+        except OSError as error:
+            raise SecretsError(f"{path} cannot be read: {error.strerror}.") from error
+        if plain is None:
+            raise SecretsError(
+                f"{path} does not open with the password from {found.origin}.",
+                f"Bring it back from version control: git checkout -- {path}",
+            )
+        return plain
+
     def _rotate(self, school: "ResolvedSchool", names: list[str], *, anew: bool = False) -> None:
         declared = _declared_by_name(school)
         with self.edit(school.id, anew=anew) as values:

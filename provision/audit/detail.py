@@ -1,0 +1,204 @@
+"""The full detail of each run, beside the log: bound to it by salted commitments, and erasable.
+
+One file a run, one line a step. A step's commitment is ``SHA256(salt || JCS(payload))`` with 32 random bytes of
+salt, so that nobody can guess an erased payload by trying; the log holds commitments only. Erasing a payload and its
+salt therefore leaves every proof as it is.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from provision.audit.entries import canonical
+from provision.audit.tlog.tree import Frontier, leaf_hash
+from provision.files import write_atomically
+
+#: Longest line that is read: a step has at most two texts of ``TEXT_LIMIT`` characters and a few short ones.
+MAX_LINE = 1024 * 1024
+SALT_SIZE = 32
+
+
+class DetailError(ValueError):
+    """A line that is no step of a run's detail; says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetailLine:
+    """A step of a run.
+
+    Args:
+        number: its place, from 0.
+        commitment: what the log knows of it, 32 bytes.
+        payload: what happened; None when it was erased.
+        erased: id of the ``erasure.performed`` entry; None when it was not.
+        fits: whether salt and payload give the commitment (True for an erased one: nothing can be told).
+    """
+
+    number: int
+    commitment: bytes
+    payload: dict[str, Any] | None
+    erased: str | None
+    fits: bool
+
+
+def commit(salt: bytes, payload: Mapping[str, Any]) -> bytes:
+    """The salted commitment to a payload, 32 bytes."""
+    return hashlib.sha256(salt + canonical(payload)).digest()
+
+
+class DetailWriter:
+    """Appends a run's steps to its file.
+
+    Args:
+        file: made when it is not there; one writer at a time.
+    """
+
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+        self._descriptor = os.open(
+            file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
+        )
+        self._frontier = Frontier()
+
+    @property
+    def size(self) -> int:
+        """Number of steps so far."""
+        return self._frontier.size
+
+    def append(self, payload: Mapping[str, Any]) -> tuple[int, bytes]:
+        """Write one step.
+
+        Args:
+            payload: JSON data without numbers other than integers.
+
+        Returns:
+            its number and its commitment.
+
+        Raises:
+            OSError: the disk is full, ...; the line may be there in part.
+        """
+        salt = secrets.token_bytes(SALT_SIZE)
+        commitment = commit(salt, payload)
+        line = {"commitment": commitment.hex(), "salt": salt.hex(), "payload": payload}
+        data = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        self._frontier.append(leaf_hash(commitment))
+        return self._frontier.size - 1, commitment
+
+    def root(self) -> bytes:
+        """Merkle root over the commitments so far."""
+        return self._frontier.root()
+
+    def close(self) -> None:
+        """Bring everything safely to the disk."""
+        if self._descriptor >= 0:
+            os.fsync(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class DetailStore:
+    """The detail of every run of a school.
+
+    Args:
+        directory: ``detail`` of the log's directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def file(self, run: str) -> Path:
+        """Where a run's detail is, or will be.
+
+        Raises:
+            DetailError: the id is no file name.
+        """
+        if not run or "/" in run or "\0" in run or run.startswith("."):
+            raise DetailError(f"{run!r} cannot be the id of a run")
+        return self._directory / f"{run}.jsonl"
+
+    def runs(self) -> list[str]:
+        """Ids of the runs that have a detail."""
+        return sorted(file.stem for file in self._directory.glob("*.jsonl"))
+
+    def read(self, run: str) -> Iterator[DetailLine]:
+        """The steps of a run, in order; nothing where there is no file. A last line without its end is left out.
+
+        Raises:
+            DetailError: a line is not what ``DetailWriter`` or ``erase`` wrote.
+        """
+        for number, line in enumerate(self._lines(run)):
+            yield _parse(run, number, line)
+
+    def _lines(self, run: str) -> Iterator[bytes]:
+        try:
+            descriptor = os.open(self.file(run), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        with os.fdopen(descriptor, "rb") as lines:
+            number = 0
+            while line := lines.readline(MAX_LINE):
+                if not line.endswith(b"\n"):
+                    if len(line) == MAX_LINE:
+                        raise DetailError(f"step {number} of run {run} is longer than {MAX_LINE} bytes")
+                    return
+                yield line
+                number += 1
+
+    def root(self, run: str) -> tuple[int, bytes]:
+        """Number of steps of a run and the Merkle root over their commitments."""
+        frontier = Frontier()
+        for line in self.read(run):
+            frontier.append(leaf_hash(line.commitment))
+        return frontier.size, frontier.root()
+
+    def erase(self, run: str, numbers: Collection[int] | None, entry: str) -> None:
+        """Remove payload and salt of steps; one atomic change of the file. Repeating it changes nothing.
+
+        Args:
+            numbers: which steps; None for all of the run.
+            entry: id of the ``erasure.performed`` entry.
+
+        Raises:
+            OSError: nothing was changed.
+        """
+        lines = []
+        for number, raw in enumerate(self._lines(run)):
+            line = _parse(run, number, raw)
+            if line.erased is None and (numbers is None or number in numbers):
+                blank = {"commitment": line.commitment.hex(), "erased": entry}
+                lines.append(json.dumps(blank, separators=(",", ":")).encode() + b"\n")
+            else:
+                lines.append(raw)
+        if lines:
+            write_atomically(self.file(run), b"".join(lines), mode=0o600)
+
+
+def _parse(run: str, number: int, raw: bytes) -> DetailLine:
+    where = f"step {number} of run {run}"
+    try:
+        line = json.loads(raw)
+        commitment = bytes.fromhex(line["commitment"])
+        erased = str(line["erased"]) if "erased" in line else None
+        payload, salt = (None, b"") if erased else (line["payload"], bytes.fromhex(line["salt"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DetailError(f"{where} cannot be read: {error!r}") from None
+    if len(commitment) != 32 or not (erased or isinstance(payload, dict)):
+        raise DetailError(f"{where} is not a commitment with a payload")
+    return DetailLine(
+        number, commitment, payload, erased, erased is not None or _fits(commitment, salt, payload)
+    )
+
+
+def _fits(commitment: bytes, salt: bytes, payload: dict[str, Any]) -> bool:
+    try:
+        return len(salt) == SALT_SIZE and commit(salt, payload) == commitment
+    except (ValueError, RecursionError):
+        return False

@@ -1,0 +1,446 @@
+"""A school's log on disk: reading it, and adding to it so that nothing acknowledged is ever lost.
+
+Order of writing: first the new tiles and entry bundles, each under a name that did not exist, each safely on the disk;
+then the signed checkpoint, which replaces the former one in one step; then the partial tiles that the new ones
+replace are removed. Whatever lies beyond the checkpoint was never acknowledged: the next writer puts it aside and says
+so in a ``log.recovered`` entry.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from provision.audit import entries as e
+from provision.audit.detail import DetailStore
+from provision.audit.tlog.checkpoint import Checkpoint
+from provision.audit.tlog.encoding import TlogError
+from provision.audit.tlog.note import MAX_NOTE, Note, SignerKey, VerifierKey, open_note
+from provision.audit.tlog.policy import Policy
+from provision.audit.tlog.tiles import TILE_WIDTH, TileReader, grow
+from provision.audit.tlog.tree import EMPTY_ROOT
+from provision.errors import ProvisionError
+from provision.files import remove_leftovers, sync_directory, write_atomically
+
+#: Seconds to wait for another process of this machine that is writing the same log.
+LOCK_TIMEOUT = 60.0
+_MAX_POLICY = 64 * 1024
+_RESTORE = (
+    "take it from the school's copy or from a backup; see what is wrong with: provision audit verify {}"
+)
+
+
+class LogError(ProvisionError):
+    """The log cannot be read, or must not be written."""
+
+
+def log_directory(workspace: Path, school: str) -> Path:
+    """Where the log of a school lies.
+
+    Args:
+        workspace: the municipality's directory.
+        school: its id.
+    """
+    return workspace / "audit" / school
+
+
+class SchoolLog:
+    """A log as it lies in a directory, for reading.
+
+    Args:
+        directory: holds ``checkpoint`` and ``tile/``.
+        note: the newest checkpoint with its signatures.
+        checkpoint: what the note says.
+    """
+
+    def __init__(self, directory: Path, note: Note, checkpoint: Checkpoint) -> None:
+        self.directory = directory
+        self.note = note
+        self.checkpoint = checkpoint
+
+    @classmethod
+    def open(cls, directory: Path) -> "SchoolLog":
+        """The log in a directory.
+
+        Raises:
+            LogError: there is none, or its checkpoint is damaged.
+        """
+        try:
+            note = Note.parse(read_bounded(directory / "checkpoint", MAX_NOTE))
+            return cls(directory, note, Checkpoint.parse(note.text))
+        except FileNotFoundError:
+            raise LogError(
+                f"there is no audit log in {directory}: the file “checkpoint” is missing",
+                "a school's log begins with its first apply, or with: provision audit init SCHOOL",
+            ) from None
+        except OSError as error:
+            raise LogError(f"{directory / 'checkpoint'} cannot be read: {error.strerror}") from error
+        except TlogError as error:
+            raise LogError(
+                f"{directory / 'checkpoint'} is damaged: {error}", _RESTORE.format(directory)
+            ) from error
+
+    @property
+    def origin(self) -> str:
+        """The log's name."""
+        return self.checkpoint.origin
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return self.checkpoint.size
+
+    @property
+    def root(self) -> bytes:
+        """Merkle root over all entries."""
+        return self.checkpoint.root
+
+    @property
+    def reader(self) -> TileReader:
+        """The tiles, as a tree of the checkpoint's size."""
+        return TileReader(self.directory, self.size)
+
+    @property
+    def detail(self) -> DetailStore:
+        """The runs' full detail."""
+        return DetailStore(self.directory / "detail")
+
+    def entries(self, start: int = 0, stop: int | None = None) -> Iterator[e.Entry]:
+        """Entries in order.
+
+        Args:
+            start: first index. stop: the index after the last one; the log's size when left out.
+
+        Raises:
+            LogError: a tile cannot be read, or something in it is no entry.
+        """
+        index = start
+        try:
+            for raw in self.reader.entries(start, stop):
+                yield e.parse(index, raw)
+                index += 1
+        except (TlogError, e.EntryError, OSError) as error:
+            raise LogError(
+                f"entry {index} of {self.directory} cannot be read: {error}", _RESTORE.format(self.directory)
+            ) from error
+
+    def backwards(self) -> Iterator[e.Entry]:
+        """Entries from the newest to the oldest, read bundle by bundle."""
+        stop = self.size
+        while stop:
+            start = (stop - 1) // TILE_WIDTH * TILE_WIDTH
+            yield from reversed(list(self.entries(start, stop)))
+            stop = start
+
+    @property
+    def policy(self) -> Policy:
+        """What the city says that a checkpoint needs.
+
+        Raises:
+            LogError: the file is not there, or not in the format tlog-policy.
+        """
+        file = self.directory / "policy"
+        try:
+            return Policy.parse(read_bounded(file, _MAX_POLICY).decode())
+        except (OSError, TlogError, UnicodeDecodeError) as error:
+            raise LogError(f"{file} cannot be read: {error}", _RESTORE.format(self.directory)) from error
+
+    def archived(self) -> list[tuple[int, Note]]:
+        """Notes of earlier sizes that are kept for their signatures, smallest first.
+
+        Raises:
+            LogError: one is damaged.
+        """
+        found = []
+        for file in (self.directory / "checkpoints").glob("*"):
+            if not (file.name.isascii() and file.name.isdigit()):
+                continue
+            try:
+                found.append((int(file.name), Note.parse(read_bounded(file, MAX_NOTE))))
+            except (OSError, TlogError) as error:
+                raise LogError(f"{file} is damaged: {error}", _RESTORE.format(self.directory)) from error
+        return sorted(found, key=lambda item: item[0])
+
+    def archived_at(self, size: int) -> Note | None:
+        """The kept note of one size, if there is one."""
+        return dict(self.archived()).get(size)
+
+
+def read_bounded(file: Path, limit: int) -> bytes:
+    """A file's content, if it is a plain file and not larger than allowed.
+
+    Args:
+        limit: bytes.
+
+    Raises:
+        OSError: it cannot be read, is a symbolic link, or is too large.
+    """
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(27, f"larger than {limit} bytes", str(file))
+    return data
+
+
+class LogWriter:
+    """Adds to a log. Get one from ``writing``, which holds the log's lock meanwhile.
+
+    Args:
+        directory: the log's. origin: its name.
+        keys: what signs each checkpoint; the first is the log's own key.
+        log: the log as it is; None for one that does not exist yet.
+    """
+
+    def __init__(
+        self, directory: Path, origin: str, keys: Sequence[SignerKey], log: SchoolLog | None
+    ) -> None:
+        self.directory = directory
+        self.origin = origin
+        self.keys = list(keys)
+        self.leftovers: list[e.Leftover] = []
+        self._log = log
+
+    @property
+    def log(self) -> SchoolLog:
+        """The log as it is now.
+
+        Raises:
+            LogError: it has no entry yet.
+        """
+        if self._log is None:
+            raise LogError(f"the audit log in {self.directory} has no entry yet")
+        return self._log
+
+    @property
+    def size(self) -> int:
+        """Number of entries; 0 before the first."""
+        return self._log.size if self._log else 0
+
+    def append(self, data: Sequence[e.Data], *, when: Sequence[str | None] | None = None) -> range:
+        """Add entries and sign. When this returns, they are on the disk and stay there.
+
+        Args:
+            data: what happened, in order.
+            when: time of each; now for those that have None, and for all when left out.
+
+        Returns:
+            the indexes of the new entries.
+
+        Raises:
+            LogError: the disk is full, ...; the log is as it was before.
+        """
+        times = when or [None] * len(data)
+        return self.append_raw(
+            [e.compose(self.origin, item, when=time) for item, time in zip(data, times, strict=True)]
+        )
+
+    def append_raw(self, raw: Sequence[bytes], note: Note | None = None) -> range:
+        """Add entries by their bytes.
+
+        Args:
+            raw: the entries.
+            note: an existing checkpoint over exactly the result, from another copy; signed here when left out.
+
+        Raises:
+            LogError: the disk is full, or the result is not what ``note`` says; the log is as it was before.
+        """
+        size = self.size
+        if not raw and note is None:
+            return range(size, size)
+        growth = grow(TileReader(self.directory, size), raw)
+        checkpoint = Checkpoint(self.origin, growth.size, growth.root)
+        if note is None:
+            note = self.sign(checkpoint)
+        elif Checkpoint.parse(note.text) != checkpoint:
+            raise LogError(
+                f"the entries of the copy do not give its checkpoint over {growth.size} entries",
+                "the copy was altered; keep it, and see: provision audit verify",
+            )
+        written: list[Path] = []
+        try:
+            for name, content in growth.files.items():
+                written.append(self.directory / name)
+                _write_new(written[-1], content)
+            for directory in {file.parent for file in written}:
+                sync_directory(directory)
+            write_atomically(self.directory / "checkpoint", note.encode(), mode=0o644)
+        except OSError as error:
+            for file in written:
+                with suppress(OSError):
+                    file.unlink()
+            raise LogError(
+                f"the audit log in {self.directory} cannot be written: {error.strerror}",
+                "nothing was lost, and nothing was added; make room or mend the permissions, then try again",
+            ) from error
+        for name in growth.obsolete:
+            with suppress(OSError):
+                (self.directory / name).unlink()
+        self._log = SchoolLog(self.directory, note, checkpoint)
+        return range(size, growth.size)
+
+    def sign(self, checkpoint: Checkpoint) -> Note:
+        """The checkpoint with the signature of each key."""
+        now = int(time.time())
+        return Note(checkpoint.text, tuple(key.sign(checkpoint.text, now) for key in self.keys))
+
+    def archive(self, note: Note) -> None:
+        """Keep a checkpoint with all its signatures, together with those that are kept already.
+
+        Args:
+            note: a checkpoint of this log, checked by the caller.
+
+        Raises:
+            LogError: the disk is full, ...; or another text is kept for that size.
+        """
+        size = Checkpoint.parse(note.text).size
+        kept = self.log.archived_at(size)
+        if kept is not None:
+            if kept.text != note.text:
+                raise LogError(
+                    f"two different checkpoints claim {size} entries of {self.origin}",
+                    "keep both: they prove that the log was forked",
+                )
+            for signature in note.signatures:
+                if signature not in kept.signatures:
+                    kept = kept.add(signature)
+            note = kept
+        self.put(f"checkpoints/{size}", note.encode())
+
+    def set_policy(self, policy: Policy) -> None:
+        """Replace the policy file; its ``policy.set`` entry is the caller's."""
+        self.put("policy", policy.text.encode())
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file of the log's directory as one step.
+
+        Raises:
+            LogError: the disk is full, ...; it is as it was before.
+        """
+        file = self.directory / name
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, content, mode=0o644)
+        except OSError as error:
+            raise LogError(
+                f"{file} cannot be written: {error.strerror}", "make room, then try again"
+            ) from error
+
+    def _set_aside(self) -> None:
+        """Move what a killed writer left beyond the checkpoint out of the way, and remember its names."""
+        remove_leftovers(self.directory / "checkpoint")
+        place = self.directory / "evidence" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-left-over"
+        for file in _beyond(self.directory, self.size):
+            name = str(file.relative_to(self.directory))
+            content = file.read_bytes()
+            self.leftovers.append(
+                e.Leftover(file=name, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+            )
+            target = place / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file.rename(target)
+            sync_directory(file.parent)
+            sync_directory(target.parent)
+
+
+@contextmanager
+def writing(directory: Path, origin: str, keys: Sequence[SignerKey]) -> Iterator[LogWriter]:
+    """A writer of a log, for the length of a block.
+
+    What a killed writer left unfinished is put aside first; ``LogWriter.leftovers`` names it, and the caller
+    records it.
+
+    Args:
+        directory: the log's; made when it is not there.
+        origin: the log's name. keys: what signs.
+
+    Raises:
+        LogError: another process is writing, the log belongs to another origin or other keys, or its tiles do not give
+            its checkpoint.
+    """
+    with ExitStack() as stack:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(directory / ".lock", timeout=LOCK_TIMEOUT, mode=0o600))
+        except Timeout as error:
+            raise LogError(
+                f"another process has been writing {directory} for a minute",
+                "wait until it is done, then try again",
+            ) from error
+        except OSError as error:
+            raise LogError(f"{directory} cannot be written: {error.strerror}", "see who owns it") from error
+        log = SchoolLog.open(directory) if (directory / "checkpoint").exists() else None
+        if log is not None:
+            _check_own(log, origin, [key.verifier for key in keys])
+        writer = LogWriter(directory, origin, keys, log)
+        try:
+            writer._set_aside()
+        except OSError as error:
+            raise LogError(
+                f"{directory} cannot be mended: {error.strerror}", "make room, then try again"
+            ) from error
+        yield writer
+
+
+def _check_own(log: SchoolLog, origin: str, keys: Sequence[VerifierKey]) -> None:
+    """See that a log is ours and whole before anything is added to it."""
+    remedy = _RESTORE.format(log.directory)
+    if log.origin != origin:
+        raise LogError(f"the log in {log.directory} is that of {log.origin}, not of {origin}", remedy)
+    try:
+        open_note(log.note, keys)
+    except TlogError as error:
+        raise LogError(
+            f"the checkpoint in {log.directory} is not signed with the key that this workspace has: {error}",
+            "if a colleague renewed the key, get it (git pull); else " + remedy,
+        ) from error
+    try:
+        root = log.reader.root() if log.size else EMPTY_ROOT
+    except (TlogError, OSError) as error:
+        raise LogError(f"the tiles in {log.directory} cannot be read: {error}", remedy) from error
+    if root != log.root:
+        raise LogError(f"the tiles in {log.directory} do not give the root of its checkpoint", remedy)
+
+
+def _write_new(file: Path, content: bytes) -> None:
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileNotFoundError:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        for parent in list(file.parents)[:4]:
+            sync_directory(parent)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _beyond(directory: Path, size: int) -> list[Path]:
+    """Tiles and bundles that a tree of this size does not have."""
+    found = []
+    for file in sorted((directory / "tile").rglob("*")):
+        if not file.is_file() or file.is_symlink():
+            continue
+        parts = file.relative_to(directory / "tile").parts
+        width = TILE_WIDTH
+        numbers = parts[1:]
+        if len(parts) > 2 and parts[-2].endswith(".p"):
+            width = int(parts[-1]) if parts[-1].isdigit() else 0
+            numbers = (*parts[1:-2], parts[-2].removesuffix(".p"))
+        digits = "".join(part.removeprefix("x") for part in numbers)
+        if not digits.isdigit() or not (parts[0] == "entries" or parts[0].isdigit()):
+            continue
+        index = int(digits)
+        level = 0 if parts[0] == "entries" else int(parts[0])
+        if index * TILE_WIDTH + width > size >> (8 * level):
+            found.append(file)
+    return found
