@@ -7,7 +7,9 @@ and tlog-proof; trees after RFC 6962. All errors are ``TlogError``: ``TreeError`
 
 from provision.audit.tlog.checkpoint import Checkpoint
 from provision.audit.tlog.encoding import MAX_SIZE, NoteError, TlogError
+from provision.audit.tlog.exchange import AddCheckpoint, decode_cosignatures, encode_cosignatures
 from provision.audit.tlog.files import list_names, read_file
+from provision.audit.tlog.layout import prunable
 from provision.audit.tlog.note import (
     MAX_NOTE,
     MAX_SIGNATURES,
@@ -25,6 +27,7 @@ from provision.audit.tlog.tiles import (
     MAX_ENTRY,
     TILE_WIDTH,
     Growth,
+    Tile,
     TileBuilder,
     TileReader,
     bundle_path,
@@ -57,6 +60,7 @@ __all__ = [
     "MAX_SIZE",
     "NO_QUORUM",
     "TILE_WIDTH",
+    "AddCheckpoint",
     "Checkpoint",
     "Frontier",
     "Group",
@@ -72,6 +76,7 @@ __all__ = [
     "PolicyError",
     "Signature",
     "SignerKey",
+    "Tile",
     "TileBuilder",
     "TileReader",
     "TlogError",
@@ -80,13 +85,16 @@ __all__ = [
     "bundle_path",
     "consistency_proof",
     "decode_bundle",
+    "decode_cosignatures",
     "encode_bundle",
+    "encode_cosignatures",
     "grow",
     "inclusion_proof",
     "leaf_hash",
     "list_names",
     "node_hash",
     "open_note",
+    "prunable",
     "read_file",
     "root_of",
     "tile_path",

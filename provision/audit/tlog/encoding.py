@@ -101,7 +101,11 @@ def checked_text(text: str, what: str) -> str:
     """
     if not text.endswith("\n"):
         raise NoteError(f"{what} does not end in a newline")
-    # One pass in C: what is left after the newlines are gone must be printable in the sense of the format.
+    # Tabs and carriage returns are control characters as well.
     if any(sign < " " for sign in set(text) - {"\n"}):
         raise NoteError(f"{what} has control characters in it")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise NoteError(f"{what} is not Unicode text") from None
     return text

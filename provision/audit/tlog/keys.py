@@ -6,30 +6,10 @@ signed-note names, github.com/transparency-dev/formats, note/note_verifier.go.
 
 import time
 from dataclasses import dataclass, field
-from enum import IntEnum
 from hashlib import sha256
 from typing import Self, assert_never
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    ECDSA,
-    SECP256R1,
-    EllipticCurvePrivateKey,
-    EllipticCurvePublicKey,
-    generate_private_key,
-)
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_der_private_key,
-    load_der_public_key,
-)
-
+from provision.audit.tlog.algorithms import Kind, check_public, holds, new_secret, public_of, sign
 from provision.audit.tlog.checkpoint import Checkpoint
 from provision.audit.tlog.encoding import NoteError, checked_name, checked_text, from_base64, shown, to_base64
 
@@ -40,35 +20,7 @@ MAX_VKEY = 4096
 
 _KEY_ID_SIZE = 4
 _TIMESTAMP_SIZE = 8
-_ED25519_SIZE = 32
-_MLDSA44_SIZE = 1312
 _PRIVATE = ("PRIVATE", "KEY")
-
-_FIELD = 2**255 - 19
-#: The y coordinates of the points of Ed25519 whose order divides 8. Anybody can sign under such a "key".
-_SMALL_ORDER = frozenset(
-    {
-        0,
-        1,
-        _FIELD - 1,
-        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
-        0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
-    }
-)
-
-
-class Kind(IntEnum):
-    """The type of a signature, as its byte in the specification."""
-
-    ED25519 = 1
-    ECDSA = 2
-    COSIGNATURE_ED25519 = 4
-    COSIGNATURE_MLDSA44 = 6
-
-    @property
-    def timestamped(self) -> bool:
-        """Whether a signature of this kind states the time at which it was made."""
-        return self in {Kind.COSIGNATURE_ED25519, Kind.COSIGNATURE_MLDSA44}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +89,7 @@ class VerifierKey:
 
     def __post_init__(self) -> None:
         checked_name(self.name)
-        _checked_public(self.kind, self.public)
+        check_public(self.kind, self.public)
         if self.kind is Kind.ECDSA:
             # Older than the rule that all others follow, and without the name.
             digest = sha256(self.public)
@@ -195,18 +147,8 @@ class VerifierKey:
             if timestamp > MAX_TIMESTAMP:
                 raise NoteError(f"the signature of {shown(self.name)} states a time that cannot be")
         message = _message(self.kind, self.name, note_text, timestamp)
-        try:
-            match self.kind:
-                case Kind.ED25519 | Kind.COSIGNATURE_ED25519:
-                    Ed25519PublicKey.from_public_bytes(self.public).verify(value, message)
-                case Kind.ECDSA:
-                    _ecdsa_public(self.public).verify(value, message, ECDSA(SHA256()))
-                case Kind.COSIGNATURE_MLDSA44:
-                    MLDSA44PublicKey.from_public_bytes(self.public).verify(value, message)
-                case _:
-                    assert_never(self.kind)
-        except (InvalidSignature, ValueError):
-            raise NoteError(f"the signature of {shown(self.name)} is wrong") from None
+        if not holds(self.kind, self.public, value, message):
+            raise NoteError(f"the signature of {shown(self.name)} is wrong")
         return timestamp
 
 
@@ -230,7 +172,7 @@ class SignerKey:
 
     def __post_init__(self) -> None:
         object.__setattr__(
-            self, "verifier", VerifierKey(self.name, self.kind, _public_of(self.kind, self.secret))
+            self, "verifier", VerifierKey(self.name, self.kind, public_of(self.kind, self.secret))
         )
 
     @classmethod
@@ -241,17 +183,7 @@ class SignerKey:
             name: its name; for a log its origin.
             kind: type of its signatures.
         """
-        match kind:
-            case Kind.ED25519 | Kind.COSIGNATURE_ED25519:
-                secret = Ed25519PrivateKey.generate().private_bytes_raw()
-            case Kind.ECDSA:
-                key = generate_private_key(SECP256R1())
-                secret = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-            case Kind.COSIGNATURE_MLDSA44:
-                secret = MLDSA44PrivateKey.generate().private_bytes_raw()
-            case _:
-                assert_never(kind)
-        return cls(name, kind, secret)
+        return cls(name, kind, new_secret(kind))
 
     @property
     def text(self) -> str:
@@ -296,15 +228,7 @@ class SignerKey:
                 raise NoteError("a cosignature cannot state this time")
             value = timestamp.to_bytes(_TIMESTAMP_SIZE, "big")
         message = _message(self.kind, self.name, note_text, timestamp)
-        match self.kind:
-            case Kind.ED25519 | Kind.COSIGNATURE_ED25519:
-                value += Ed25519PrivateKey.from_private_bytes(self.secret).sign(message)
-            case Kind.ECDSA:
-                value += _ecdsa_private(self.secret).sign(message, ECDSA(SHA256()))
-            case Kind.COSIGNATURE_MLDSA44:
-                value += MLDSA44PrivateKey.from_seed_bytes(self.secret).sign(message)
-            case _:
-                assert_never(self.kind)
+        value += sign(self.kind, self.secret, message)
         return Signature(self.name, self.verifier.key_id, value)
 
 
@@ -357,62 +281,3 @@ def _typed(data: bytes, what: str) -> tuple[Kind, bytes]:
         raise NoteError(f"{what} is empty") from None
     except ValueError:
         raise NoteError(f"{what} is of type {data[0]:#04x}, which is not known here") from None
-
-
-def _checked_public(kind: Kind, public: bytes) -> None:
-    """Refuse a public key that cannot be one, or that anybody can sign for."""
-    match kind:
-        case Kind.ED25519 | Kind.COSIGNATURE_ED25519:
-            if len(public) != _ED25519_SIZE:
-                raise NoteError(f"an Ed25519 key has {_ED25519_SIZE} bytes, not {len(public)}")
-            y = int.from_bytes(public, "little") & (2**255 - 1)
-            if y >= _FIELD or y in _SMALL_ORDER:
-                raise NoteError("this Ed25519 key is a point under which anybody can sign")
-        case Kind.ECDSA:
-            _ecdsa_public(public)
-        case Kind.COSIGNATURE_MLDSA44:
-            if len(public) != _MLDSA44_SIZE:
-                raise NoteError(f"an ML-DSA-44 key has {_MLDSA44_SIZE} bytes, not {len(public)}")
-        case _:
-            assert_never(kind)
-
-
-def _ecdsa_public(public: bytes) -> EllipticCurvePublicKey:
-    try:
-        key = load_der_public_key(public)
-    except (ValueError, UnsupportedAlgorithm):
-        raise NoteError("the ECDSA key is not a public key in DER") from None
-    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
-        raise NoteError("an ECDSA key must be on the curve P-256")
-    # One key must have one spelling, or it could pass as two witnesses.
-    if key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != public:
-        raise NoteError("the ECDSA key is not encoded as it must be: DER, with the point uncompressed")
-    return key
-
-
-def _ecdsa_private(secret: bytes) -> EllipticCurvePrivateKey:
-    try:
-        key = load_der_private_key(secret, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise NoteError("the private ECDSA key is not PKCS #8 in DER") from None
-    if not isinstance(key, EllipticCurvePrivateKey) or not isinstance(key.curve, SECP256R1):
-        raise NoteError("a private ECDSA key must be on the curve P-256")
-    return key
-
-
-def _public_of(kind: Kind, secret: bytes) -> bytes:
-    try:
-        match kind:
-            case Kind.ED25519 | Kind.COSIGNATURE_ED25519:
-                return Ed25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
-            case Kind.ECDSA:
-                public = _ecdsa_private(secret).public_key()
-                return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-            case Kind.COSIGNATURE_MLDSA44:
-                return MLDSA44PrivateKey.from_seed_bytes(secret).public_key().public_bytes_raw()
-            case _:
-                assert_never(kind)
-    except ValueError as error:
-        if isinstance(error, NoteError):
-            raise
-        raise NoteError("the private key has the wrong length") from None

@@ -5,7 +5,7 @@ the right edge is partial, and stands under a name of its own for each width, so
 written. Bundles of entries are named in the same way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from struct import Struct
 
 from provision.audit.tlog.tree import HASH_SIZE, TreeError
@@ -59,6 +59,27 @@ def _numbered(index: int, width: int) -> str:
         groups.append(f"x{index % 1000:03}")
     path = "/".join(reversed(groups))
     return path if width == TILE_WIDTH else f"{path}.p/{width}"
+
+
+def prunable(minimum: int) -> Iterator[str]:
+    """The files that a log may do without when it keeps its entries only from number ``minimum`` on.
+
+    Entries, proofs of them, and the roots of all trees of at least ``minimum`` entries stay available (tlog-tiles,
+    "Pruning"). Only a published retention policy allows it.
+
+    Args:
+        minimum: number of the first entry that is kept.
+
+    Yields:
+        Paths of full bundles and full tiles that end at or before it.
+    """
+    for number in range(minimum // TILE_WIDTH):
+        yield bundle_path(number)
+    level = 0
+    while count := minimum >> (level + 1) * TILE_BITS:
+        for number in range(count):
+            yield tile_path(level, number)
+        level += 1
 
 
 def encode_bundle(entries: Sequence[bytes]) -> bytes:

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
+from provision.audit.tlog.algorithms import Kind
 from provision.audit.tlog.encoding import NoteError, checked_text
-from provision.audit.tlog.keys import MAX_TIMESTAMP, Kind, Signature, SignerKey, VerifierKey
+from provision.audit.tlog.keys import MAX_TIMESTAMP, Signature, SignerKey, VerifierKey
 
 __all__ = [
     "MAX_NOTE",

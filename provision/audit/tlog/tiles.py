@@ -38,6 +38,7 @@ __all__ = [
     "MAX_ENTRY",
     "TILE_WIDTH",
     "Growth",
+    "Tile",
     "TileBuilder",
     "TileReader",
     "bundle_path",
@@ -230,6 +231,26 @@ class TileReader:
         return end
 
 
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A tile of hashes.
+
+    Attributes:
+        level: its level, 0 for hashes of entries.
+        number: its number at that level, from 0.
+        data: its hashes, one behind the other; fewer than 256 make a partial tile.
+    """
+
+    level: int
+    number: int
+    data: bytes
+
+    @property
+    def path(self) -> str:
+        """Where it is, below the log's directory."""
+        return tile_path(self.level, self.number, len(self.data) // HASH_SIZE)
+
+
 class TileBuilder:
     """Takes the hashes of entries one by one and gives each tile that gets full, at every level.
 
@@ -249,11 +270,11 @@ class TileBuilder:
             if (len(self._edge[level]) if level < len(self._edge) else 0) != due:
                 raise TreeError(f"a tree of {size} entries has {due} hashes at the edge of level {level}")
 
-    def append(self, leaf: bytes) -> list[tuple[str, bytes]]:
+    def append(self, leaf: bytes) -> list[Tile]:
         """Add the hash of one entry.
 
         Returns:
-            The path and content of each tile that is full now: nearly always none.
+            The tiles that are full now, lowest first: nearly always none.
         """
         full = []
         self.size += 1
@@ -266,15 +287,15 @@ class TileBuilder:
             if len(hashes) < TILE_WIDTH:
                 break
             data = b"".join(hashes)
-            full.append((tile_path(level, (self.size >> (level + 1) * TILE_BITS) - 1), data))
+            full.append(Tile(level, (self.size >> (level + 1) * TILE_BITS) - 1, data))
             above = _root_of_hashes(data)
             hashes.clear()
         return full
 
-    def partial(self) -> list[tuple[str, bytes]]:
-        """The path and content of each partial tile of the tree as it is now."""
+    def partial(self) -> list[Tile]:
+        """The partial tiles of the tree as it is now, lowest first."""
         return [
-            (tile_path(level, self.size >> (level + 1) * TILE_BITS, len(hashes)), b"".join(hashes))
+            Tile(level, self.size >> (level + 1) * TILE_BITS, b"".join(hashes))
             for level, hashes in enumerate(self._edge)
             if hashes
         ]
@@ -321,9 +342,10 @@ def grow(reader: TileReader, entries: Sequence[bytes]) -> Growth:
     for entry in entries:
         leaf = leaf_hash(entry)
         frontier.append(leaf)
-        files.update(builder.append(leaf))
+        files.update((tile.path, tile.data) for tile in builder.append(leaf))
     # A partial tile that did not grow is in its place already.
-    files.update(one for one in builder.partial() if one not in before)
+    after = builder.partial()
+    files.update((tile.path, tile.data) for tile in after if tile not in before)
 
     number, width = divmod(old, TILE_WIDTH)
     pending = [*(reader.bundle(number) if width else ()), *entries]
@@ -332,8 +354,7 @@ def grow(reader: TileReader, entries: Sequence[bytes]) -> Growth:
         files[bundle_path(number, len(bundle))] = encode_bundle(bundle)
         number += 1
 
-    after = {path for path, _ in builder.partial()}
-    obsolete = [path for path, _ in before if path not in after]
+    obsolete = [tile.path for tile in before if tile not in after]
     if width:
         obsolete.append(bundle_path(old // TILE_WIDTH, width))
     return Growth(files, new, frontier.root(), obsolete)
