@@ -8,7 +8,6 @@ so in a ``log.recovered`` entry.
 
 import hashlib
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
@@ -286,8 +285,7 @@ class LogWriter:
 
     def sign(self, checkpoint: Checkpoint) -> Note:
         """The checkpoint with the signature of each key."""
-        now = int(time.time())
-        return Note(checkpoint.text, tuple(key.sign(checkpoint.text, now) for key in self.keys))
+        return Note(checkpoint.text, tuple(key.sign(checkpoint.text) for key in self.keys))
 
     def archive(self, note: Note) -> None:
         """Keep a checkpoint with all its signatures, together with those that are kept already.

@@ -1,0 +1,210 @@
+"""Whose log it is, and with which keys: from the workspace's files to what a writer needs."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provision import __version__
+from provision.audit import entries as e
+from provision.audit.keys import KeyStore, LogKeys, Second, generate, second_of
+from provision.audit.log import LogError, LogWriter, SchoolLog, log_directory
+from provision.audit.record import Person
+from provision.audit.tlog.note import SignerKey
+from provision.audit.tlog.policy import Policy
+from provision.errors import UsageError
+
+if TYPE_CHECKING:
+    from provision.model import ResolvedSchool, Workspace
+
+
+def origin_of(workspace: "Workspace", school: "ResolvedSchool") -> str:
+    """The name of a school's log.
+
+    Without ``audit.origin`` it lies below ``.invalid`` (RFC 6761), a name that nobody can own and mistake for theirs.
+    """
+    base = workspace.municipality.audit.origin or f"{workspace.municipality.id}.provision.invalid"
+    return f"{base}/{school.id}"
+
+
+def actor_of(person: Person, key: str = "") -> e.Actor:
+    """A person as entries name them.
+
+    Args:
+        key: fingerprint of the SSH key that was used.
+    """
+    return e.Actor(name=person.name, user=person.user, machine=person.machine, key=key)
+
+
+def first_entries(
+    workspace: "Workspace", school: "ResolvedSchool", actor: e.Actor, keys: Sequence[SignerKey]
+) -> tuple[list[e.Data], Policy]:
+    """What a new log begins with, and its first policy: the city's keys, no witness yet."""
+    target = e.Target(school=school.id)
+    policy = policy_for(keys)
+    return [
+        e.LogOpened(
+            actor=actor,
+            target=target,
+            municipality=workspace.municipality.name,
+            keys=[key.verifier.vkey for key in keys],
+            tool=f"provision {__version__}",
+        ),
+        e.PolicySet(actor=actor, target=target, policy=policy.text, strict=school.audit.strict),
+    ], policy
+
+
+def policy_for(keys: Sequence[SignerKey], former: Policy | None = None) -> Policy:
+    """A policy with these keys of the log and the witnesses of the former one."""
+    lines = [f"log {key.verifier.vkey}" for key in keys]
+    if former is None:
+        lines.append("quorum none")
+    else:
+        lines += [line for line in former.text.splitlines() if not line.startswith("log ")]
+    return Policy.parse("\n".join(lines) + "\n")
+
+
+def open_new(
+    writer: LogWriter,
+    workspace: "Workspace",
+    school: "ResolvedSchool",
+    actor: e.Actor,
+    keys: Sequence[SignerKey],
+) -> None:
+    """Begin a log."""
+    data, policy = first_entries(workspace, school, actor, keys)
+    writer.append(data)
+    writer.set_policy(policy)
+    writer.archive(writer.log.note)
+
+
+def keys_for(
+    store: KeyStore, workspace: "Workspace", school: "ResolvedSchool", *, second: Second | None = None
+) -> LogKeys:
+    """The keys of a school's log, made for a school that has none yet.
+
+    Raises:
+        LogError: there is a log, and its keys have gone.
+    """
+    if store.exists(school.id):
+        return settled(store, workspace.path, school.id)
+    if (log_directory(workspace.path, school.id) / "checkpoint").exists():
+        raise LogError(
+            f"the keys of the audit log of {school.id} have gone: {store.file(school.id)}",
+            "bring them back from version control or from a backup; a log without its key can be read, not continued",
+        )
+    return store.make(school.id, origin_of(workspace, school), second)
+
+
+def settled(store: KeyStore, workspace: Path, school: str) -> LogKeys:
+    """The keys, with a renewal that was broken off either finished or taken back.
+
+    The renewal counts from the checkpoint that both keys signed; before it nothing was ever signed with the new ones.
+    """
+    keys = store.load(school)
+    if not keys.coming:
+        return keys
+    ids = {key.verifier.key_id for key in keys.coming}
+    try:
+        note = SchoolLog.open(log_directory(workspace, school)).note
+        signed = any(signature.key_id in ids for signature in note.signatures)
+    except LogError:
+        signed = False
+    keys = LogKeys(keys.coming) if signed else LogKeys(keys.current)
+    store.save(school, keys)
+    return keys
+
+
+def renew_keys(
+    store: KeyStore,
+    writer: LogWriter,
+    school: "ResolvedSchool",
+    actor: e.Actor,
+    *,
+    second: Second | None,
+    why: str,
+) -> None:
+    """New keys for a log. Old and new sign the checkpoint with the ``key.added`` and ``key.retired`` entries.
+
+    A kill at any point leaves either the old keys or the new ones, never none: see ``settled``.
+
+    Raises:
+        LogError: the disk is full, ...
+    """
+    old = writer.keys
+    new = generate(writer.origin, second or second_of(old))
+    store.save(school.id, replace(LogKeys(tuple(old)), coming=new))
+    policy = policy_for(new, writer.log.policy)
+    target = e.Target(school=school.id)
+    writer.keys = [*old, *new]
+    writer.append(
+        [
+            *(
+                e.KeyAdded(actor=actor, target=target, key=key.verifier.vkey, purpose="log", why=why)
+                for key in new
+            ),
+            *(
+                e.KeyRetired(actor=actor, target=target, key=key.verifier.vkey, purpose="log", why=why)
+                for key in old
+            ),
+            e.PolicySet(actor=actor, target=target, policy=policy.text, strict=school.audit.strict),
+        ]
+    )
+    writer.archive(writer.log.note)
+    writer.set_policy(policy)
+    store.save(school.id, LogKeys(new))
+    writer.keys = list(new)
+
+
+def add_witness(
+    writer: LogWriter, school: "ResolvedSchool", actor: e.Actor, vkey: str, *, required: bool, why: str = ""
+) -> Policy:
+    """Let a key of the school cosign.
+
+    Args:
+        vkey: the line that ``audit witness init`` printed.
+        required: from now on a checkpoint needs it.
+
+    Raises:
+        UsageError: it is no key of a cosigner, or is there already.
+    """
+    from provision.audit.tlog.encoding import TlogError
+    from provision.audit.tlog.note import VerifierKey
+
+    former = writer.log.policy
+    try:
+        key = VerifierKey.parse(vkey.strip())
+        lines = former.text.splitlines()
+        quorum = next(line.split()[1] for line in lines if line.startswith("quorum "))
+        kept = [line for line in lines if not line.startswith(("quorum ", "group required "))]
+        members = _members(former) if quorum == "required" else [] if quorum == "none" else [quorum]
+        name = f"w{len(former.witnesses) + 1}"
+        kept.append(f"witness {name} {key.vkey}")
+        if required:
+            members.append(name)
+        if len(members) > 1:
+            kept.append(f"group required all {' '.join(members)}")
+        policy = Policy.parse("\n".join([*kept, f"quorum {_quorum(members)}"]) + "\n")
+    except TlogError as error:
+        raise UsageError(
+            f"this cannot be a witness: {error}", "give the line that “provision audit witness init” printed"
+        ) from error
+    target = e.Target(school=school.id)
+    writer.append(
+        [
+            e.KeyAdded(actor=actor, target=target, key=key.vkey, purpose="witness", why=why),
+            e.PolicySet(actor=actor, target=target, policy=policy.text, strict=school.audit.strict),
+        ]
+    )
+    writer.set_policy(policy)
+    writer.archive(writer.log.note)
+    return policy
+
+
+def _quorum(members: Sequence[str]) -> str:
+    return "required" if len(members) > 1 else members[0] if members else "none"
+
+
+def _members(policy: Policy) -> list[str]:
+    line = next(line for line in policy.text.splitlines() if line.startswith("group required "))
+    return line.split()[3:]

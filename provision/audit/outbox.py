@@ -1,0 +1,121 @@
+"""Entries that wait for the log: what was done away from the school's server, such as renewing a secret.
+
+The log grows only where administrators meet, on the server, so that it never forks. Until somebody is there, an entry
+lies in ``outbox.jsonl`` as the bytes that it will have.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from provision.audit import entries as e
+from provision.audit.log import LOCK_TIMEOUT, LogError, LogWriter
+from provision.files import sync_directory, write_atomically
+
+#: How far back a log is searched for entries that were sent in a run that was killed at that moment.
+_BACK = 5_000
+
+
+class Outbox:
+    """The waiting entries of one log.
+
+    Args:
+        directory: the log's; made when it is not there.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / "outbox.jsonl"
+
+    def add(self, origin: str, data: Sequence[e.Data]) -> None:
+        """Leave entries for the next run; they are on the disk when this returns.
+
+        Args:
+            origin: the log's name.
+
+        Raises:
+            LogError: the disk is full, ...
+        """
+        lines = b"".join(e.compose(origin, item) + b"\n" for item in data)
+        with self._locked():
+            try:
+                descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+                with os.fdopen(descriptor, "wb", buffering=0) as stream:
+                    before = os.fstat(descriptor).st_size
+                    try:
+                        view = memoryview(lines)
+                        while view:
+                            view = view[os.write(descriptor, view) :]
+                        os.fsync(descriptor)
+                    except OSError:
+                        stream.truncate(before)
+                        raise
+                sync_directory(self._file.parent)
+            except OSError as error:
+                raise LogError(
+                    f"{self._file} cannot be written: {error.strerror}", "make room, then try again"
+                ) from error
+
+    def waiting(self) -> list[bytes]:
+        """The waiting entries. A line that a crash cut short is left out: it was never acknowledged."""
+        try:
+            data = self._file.read_bytes()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise LogError(f"{self._file} cannot be read: {error.strerror}") from error
+        found = []
+        for line in data.split(b"\n")[:-1]:
+            try:
+                e.parse(0, line)
+            except e.EntryError:
+                continue
+            found.append(line)
+        return found
+
+    def send(self, writer: LogWriter) -> int:
+        """Move what waits into the log, each entry once.
+
+        Returns:
+            the number of entries.
+
+        Raises:
+            LogError: the disk is full, ...; nothing is lost.
+        """
+        with self._locked():
+            waiting = self.waiting()
+            if not waiting:
+                return 0
+            there = set()
+            if writer.size:
+                for number, entry in enumerate(writer.log.backwards()):
+                    if number >= _BACK:
+                        break
+                    there.add(entry.event["id"])
+            new = [raw for raw in waiting if json.loads(raw)["id"] not in there]
+            writer.append_raw(new)
+            try:
+                write_atomically(self._file, b"", mode=0o600)
+            except OSError as error:
+                raise LogError(f"{self._file} cannot be written: {error.strerror}", "make room") from error
+            return len(new)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock = FileLock(self._file.with_name(".outbox.lock"), timeout=LOCK_TIMEOUT, mode=0o600)
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout as error:
+            raise LogError(
+                f"another process has been writing {self._file} for a minute", "try again"
+            ) from error
+        except OSError as error:
+            raise LogError(f"{self._file} cannot be written: {error.strerror}", "see who owns it") from error
+        try:
+            yield
+        finally:
+            lock.release()
