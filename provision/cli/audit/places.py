@@ -1,0 +1,95 @@
+"""``SCHOOL|DIR``: a school of the workspace, or any directory that holds a log (an auditor has no workspace)."""
+
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from provision.audit.log import SchoolLog, log_directory
+from provision.audit.words import LANGUAGES, Language
+from provision.errors import ConfigurationError, UsageError
+from provision.model import ResolvedSchool, Workspace, find_workspace, load_workspace
+
+LogArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SCHOOL|DIR",
+        help="A school of the workspace, or a directory with its log.",
+        show_default=False,
+    ),
+]
+LanguageOption = Annotated[
+    str | None,
+    typer.Option("--lang", envvar="PROVISION_LANG", help="Language: ca, es or en.", show_default=False),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A log, and what is known around it.
+
+    Args:
+        workspace, school: the municipality's files where they are at hand and right; else None.
+        trouble: why they are not used although they are there; empty otherwise.
+    """
+
+    log: SchoolLog
+    workspace: Workspace | None = None
+    school: ResolvedSchool | None = None
+    trouble: str = ""
+
+    @property
+    def zone(self) -> tzinfo:
+        """The school's time zone; UTC where it is not known."""
+        return ZoneInfo(self.school.timezone) if self.school else UTC
+
+    @property
+    def zone_name(self) -> str:
+        """Its name."""
+        return self.school.timezone if self.school else "UTC"
+
+
+def open_place(name: str, workspace: Path | None) -> Place:
+    """The log that is meant.
+
+    Raises:
+        UsageError: there is no such school or directory.
+        LogError: the log is not there or damaged.
+    """
+    directory = Path(name).expanduser()
+    if (directory / "checkpoint").is_file():
+        return Place(SchoolLog.open(directory))
+    if directory.is_dir() and "/" in name:
+        raise UsageError(
+            f"{name} holds no audit log: it has no checkpoint file.", "Name the directory that has one."
+        )
+    if "/" in name or name.startswith("."):
+        raise UsageError(f"There is no directory {name}.", "Name a school's id or a directory with a log.")
+    root = find_workspace(workspace)
+    try:
+        loaded = load_workspace(root)
+    except ConfigurationError as error:
+        # Reading what happened must not depend on today's configuration.
+        return Place(SchoolLog.open(log_directory(root, name)), trouble=error.message)
+    place = log_directory(root, name)
+    if name not in loaded.schools and (place / "checkpoint").is_file():
+        return Place(SchoolLog.open(place))
+    school = loaded.school(name)
+    return Place(SchoolLog.open(place), loaded, school)
+
+
+def language(wanted: str | None, default: Language = "en") -> Language:
+    """The language of ``--lang``.
+
+    Raises:
+        UsageError: it is none of ours.
+    """
+    for known in LANGUAGES:
+        if wanted == known:
+            return known
+    if wanted:
+        raise UsageError(f"There is no language {wanted!r}.", f"There are: {', '.join(LANGUAGES)}.")
+    return default
