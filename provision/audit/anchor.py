@@ -31,7 +31,7 @@ from provision.files import write_atomically
 #: A stamp a day for three decades.
 MAX_ANCHORS: Final = 20_000
 _STAMP = re.compile(r"(0|[1-9][0-9]{0,18})\.tsr")
-_MODE: Final = 0o640
+_MODE: Final = 0o644
 
 
 class AnchorError(ProvisionError):
@@ -109,10 +109,10 @@ def add_anchor(
     if archive is not None:
         archive(opened)
     elif kept is None:
-        (directory / "checkpoints").mkdir(mode=0o750, exist_ok=True)
+        (directory / "checkpoints").mkdir(mode=0o755, exist_ok=True)
         write_atomically(directory / "checkpoints" / str(size), opened.encode(), mode=_MODE)
     anchors = directory / "anchors"
-    anchors.mkdir(mode=0o750, exist_ok=True)
+    anchors.mkdir(mode=0o755, exist_ok=True)
     # The certificates first: a stamp without them could not be checked offline.
     chain = _chain_name(url)
     # Those of earlier stamps stay: an authority renews its certificates.

@@ -19,7 +19,7 @@ from provision.audit.export.ecs import ecs_lines
 from provision.audit.export.jsonl import jsonl_lines
 from provision.audit.export.ocsf import ocsf_lines
 from provision.audit.export.spreadsheet import csv_lines
-from provision.audit.period import EVER, Period
+from provision.audit.select import Selection, chosen
 
 #: Each gives the lines of a file, with their ends, for entries in order.
 FORMATS: Final[Mapping[str, Callable[[Iterable[Entry]], Iterator[bytes]]]] = {
@@ -30,14 +30,14 @@ FORMATS: Final[Mapping[str, Callable[[Iterable[Entry]], Iterator[bytes]]]] = {
 }
 
 
-def export(entries: Iterable[Entry], form: str, out: BinaryIO, period: Period = EVER) -> int:
+def export(entries: Iterable[Entry], form: str, out: BinaryIO, selection: Selection | None = None) -> int:
     """Write entries in one of ``FORMATS``.
 
     Args:
         entries: of a log, in order.
         form: name of the format.
         out: where to.
-        period: only entries of this time.
+        selection: only these entries; all when left out.
 
     Returns:
         Number of entries written.
@@ -50,10 +50,9 @@ def export(entries: Iterable[Entry], form: str, out: BinaryIO, period: Period = 
 
     def counted() -> Iterator[Entry]:
         nonlocal written
-        for entry in entries:
-            if entry.time in period:
-                written += 1
-                yield entry
+        for entry in chosen(entries, selection or Selection()):
+            written += 1
+            yield entry
 
     for line in FORMATS[form](counted()):
         out.write(line)

@@ -37,9 +37,8 @@ from provision.audit.export.ecs import to_ecs
 from provision.audit.export.jsonl import jsonl_lines, original
 from provision.audit.export.ocsf import to_ocsf
 from provision.audit.export.spreadsheet import COLUMNS, csv_lines, guarded
-from provision.audit.period import EVER, Period, parse_period
+from provision.audit.select import Selection
 from provision.audit.tlog import leaf_hash
-from provision.errors import UsageError
 from tests.unit.audit.small_log import ADA, NEVER, ORIGIN, RUN, everyday, target
 
 OCSF = json.loads((Path(__file__).parent / "ocsf-1.7.0.json").read_text(encoding="utf-8"))
@@ -307,28 +306,8 @@ def test_an_export_reads_one_entry_at_a_time(form: str) -> None:
     assert export(watched(), form, out) == len(ENTRIES)
 
 
-def test_a_period_takes_the_entries_of_its_days() -> None:
-    def taken(since: str | None, until: str | None) -> list[int]:
-        out = io.BytesIO()
-        export(ENTRIES[:10], "jsonl", out, parse_period(since, until))
-        return [original(line + b"\n")[0] for line in out.getvalue().splitlines()]
-
-    assert taken(None, None) == list(range(10))
-    assert taken("2026-11-03", "2026-11-05") == [2, 3, 4]
-    assert taken("2026-11-03T10:00:00.124Z", None) == list(range(3, 10))
-    assert taken(None, "2026-11-02T11:00:00.123+01:00") == [0, 1]
-
-
-@pytest.mark.parametrize(
-    ("since", "until"),
-    [("yesterday", None), (None, "2026-02-30"), ("2026-11-23T10:00:00", None), ("2026-11-24", "2026-11-23"),
-     (None, "9999-12-31")],
-)  # fmt: skip
-def test_what_is_no_period_is_refused(since: str | None, until: str | None) -> None:
-    with pytest.raises(UsageError):
-        parse_period(since, until)
-
-
-def test_an_open_period_has_everything_in_it() -> None:
-    assert "" in EVER
-    assert "2026-11-23T10:00:00.000Z" not in Period(until="2026-11-23T10:00:00.000Z")
+def test_a_selection_takes_the_entries_of_its_days() -> None:
+    out = io.BytesIO()
+    selection = Selection(since="2026-11-03T00:00:00.000Z", until="2026-11-06T00:00:00.000Z")
+    assert export(ENTRIES[:10], "jsonl", out, selection) == 3
+    assert [original(line + b"\n")[0] for line in out.getvalue().splitlines()] == [2, 3, 4]
