@@ -304,10 +304,10 @@ class LogWriter:
                     f"two different checkpoints claim {size} entries of {self.origin}",
                     "keep both: they prove that the log was forked",
                 )
-            for signature in note.signatures:
-                if signature not in kept.signatures:
-                    kept = kept.add(signature)
-            note = kept
+            # A key's newest cosignature says all that its earlier ones said.
+            new = {signature.key_id for signature in note.signatures}
+            earlier = tuple(signature for signature in kept.signatures if signature.key_id not in new)
+            note = Note(note.text, earlier + note.signatures)
         self.put(f"checkpoints/{size}", note.encode())
 
     def set_policy(self, policy: Policy) -> None:

@@ -10,8 +10,9 @@ from provision.audit import entries as e
 from provision.audit.keys import KeyStore, LogKeys, Second, generate, second_of
 from provision.audit.log import LogError, LogWriter, SchoolLog, log_directory
 from provision.audit.record import Person
-from provision.audit.tlog.note import SignerKey
-from provision.audit.tlog.policy import Policy
+from provision.audit.tlog.encoding import TlogError
+from provision.audit.tlog.note import SignerKey, VerifierKey
+from provision.audit.tlog.policy import NO_QUORUM, Group, Policy
 from provision.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,12 +57,8 @@ def first_entries(
 
 def policy_for(keys: Sequence[SignerKey], former: Policy | None = None) -> Policy:
     """A policy with these keys of the log and the witnesses of the former one."""
-    lines = [f"log {key.verifier.vkey}" for key in keys]
-    if former is None:
-        lines.append("quorum none")
-    else:
-        lines += [line for line in former.text.splitlines() if not line.startswith("log ")]
-    return Policy.parse("\n".join(lines) + "\n")
+    logs = tuple(key.verifier for key in keys)
+    return Policy(logs=logs) if former is None else replace(former, logs=logs, urls={})
 
 
 def open_new(
@@ -168,23 +165,24 @@ def add_witness(
     Raises:
         UsageError: it is no key of a cosigner, or is there already.
     """
-    from provision.audit.tlog.encoding import TlogError
-    from provision.audit.tlog.note import VerifierKey
-
     former = writer.log.policy
     try:
         key = VerifierKey.parse(vkey.strip())
-        lines = former.text.splitlines()
-        quorum = next(line.split()[1] for line in lines if line.startswith("quorum "))
-        kept = [line for line in lines if not line.startswith(("quorum ", "group required "))]
-        members = _members(former) if quorum == "required" else [] if quorum == "none" else [quorum]
-        name = f"w{len(former.witnesses) + 1}"
-        kept.append(f"witness {name} {key.vkey}")
+        if key.vkey in {other.vkey for other in former.witnesses.values()}:
+            raise UsageError(f"{key.name} is a witness already", f"see: provision audit status {school.id}")
+        name = f"witness{len(former.witnesses) + 1}"
+        policy = replace(former, witnesses={**former.witnesses, name: key})
         if required:
-            members.append(name)
-        if len(members) > 1:
-            kept.append(f"group required all {' '.join(members)}")
-        policy = Policy.parse("\n".join([*kept, f"quorum {_quorum(members)}"]) + "\n")
+            members = _required(former)
+            if members:
+                group = f"required{len(members) + 1}"
+                policy = replace(
+                    policy,
+                    groups={**former.groups, group: Group(len(members) + 1, (*members, name))},
+                    quorum=group,
+                )
+            else:
+                policy = replace(policy, quorum=name)
     except TlogError as error:
         raise UsageError(
             f"this cannot be a witness: {error}", "give the line that “provision audit witness init” printed"
@@ -201,10 +199,9 @@ def add_witness(
     return policy
 
 
-def _quorum(members: Sequence[str]) -> str:
-    return "required" if len(members) > 1 else members[0] if members else "none"
-
-
-def _members(policy: Policy) -> list[str]:
-    line = next(line for line in policy.text.splitlines() if line.startswith("group required "))
-    return line.split()[3:]
+def _required(policy: Policy) -> tuple[str, ...]:
+    """The witnesses that a checkpoint needs, as ``add_witness`` wrote them down."""
+    if policy.quorum == NO_QUORUM:
+        return ()
+    group = policy.groups.get(policy.quorum)
+    return group.members if group else (policy.quorum,)

@@ -1,8 +1,8 @@
 """The record of a run: who did what to which school, when, from which revision, with which result, task by task.
 
-One directory a run under ``runs/<school>/``: ``run.json`` (who, what, outcome) and ``tasks.jsonl`` (each result,
-secrets removed by value). Writers know only the small ``RunRecorder`` interface, so that what stands behind it can
-change.
+``runs/<school>/<run>/run.json`` says who, what and how it ended, for quick reading and for estimates; each step's
+result (secrets removed by value) is in the detail beside the audit log, see ``provision.audit.detail``. Writers know
+only the small ``RunRecorder`` interface, so that what stands behind it can change.
 """
 
 import contextlib
@@ -20,10 +20,16 @@ from types import UnionType
 from typing import Any, Protocol
 
 from provision import __version__
-from provision.errors import ProvisionError, UsageError
+from provision.audit.detail import DetailError, DetailStore, DetailWriter
+from provision.audit.log import log_directory
+from provision.errors import ProvisionError, RefusedError, UsageError
 from provision.files import write_atomically
 
 SCHEMA = "provision/run/v1"
+
+
+#: Accounts that many people share, so that they name nobody.
+_SHARED = frozenset({"root", "admin", "administrator", "debian", "ubuntu", "user", "ansible"})
 
 
 def now() -> str:
@@ -59,6 +65,19 @@ class Person:
             name, email = (_git(workspace, "config", f"user.{key}") for key in ("name", "email"))
             name = f"{name} <{email}>" if name and email else name
         return cls(name=name or user, user=user, machine=socket.gethostname())
+
+    def check_named(self) -> None:
+        """See that this is a person and no shared account.
+
+        Raises:
+            RefusedError: nobody's name is known.
+        """
+        if self.name in _SHARED:
+            raise RefusedError(
+                f"the audit log names the person who acts, and “{self.name}” is nobody",
+                "say who you are: git config --global user.name “Your Name” (and user.email), or set PROVISION_PERSON; "
+                "nothing was changed",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +116,8 @@ class RunIntent:
         hosts: name, address and host-key fingerprint of each host.
         only: services that the run was limited to.
         content: SHA-256 of the school file, the municipality file and of each role that runs.
+        why, ticket: the reason in the person's own words, and the number of a request; empty where none was given.
+        confirmed: a person saw the plan and agreed to it.
     """
 
     run: str
@@ -110,6 +131,10 @@ class RunIntent:
     hosts: Sequence[Mapping[str, Any]] = ()
     only: Sequence[str] = ()
     content: Mapping[str, str] = field(default_factory=dict)
+    why: str = ""
+    ticket: str = ""
+    confirmed: bool = False
+    tool: str = f"provision {__version__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +163,18 @@ class RunOutcome:
 
 
 class RunRecorder(Protocol):
-    """What a run tells its record. Nothing may change on a host before ``intend`` has returned."""
+    """What a run tells its record. Nothing may change on a host before ``intend`` has returned.
+
+    Attributes:
+        notes: what people should know of the record, in plain words.
+    """
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """See the class."""
+
+    def resume(self, intent: RunIntent) -> str:
+        """The id under which the run goes on: its own, or that of a waiting run that intends the same."""
 
     def intend(self, intent: RunIntent) -> None:
         """Write down what is going to happen, safely on disk."""
@@ -152,21 +188,38 @@ class RunRecorder(Protocol):
     def place(self) -> str:
         """Where people find the record."""
 
+    def close(self) -> None:
+        """Let go of everything; safe to call at any time."""
+
 
 class FileRecorder:
     """Writes a run's record as files.
 
     Args:
         directory: the workspace's ``runs``.
+        details: where each step's result goes.
         redact: removes secrets from anything that is written.
     """
 
-    def __init__(self, directory: Path, redact: Callable[[Any], Any]) -> None:
+    def __init__(self, directory: Path, details: DetailStore, redact: Callable[[Any], Any]) -> None:
         self._runs = directory
+        self._details = details
         self._redact = redact
         self._directory: Path | None = None
         self._document: dict[str, Any] = {}
-        self._tasks = -1
+        self._detail: DetailWriter | None = None
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """See ``RunRecorder``."""
+        return ()
+
+    def resume(self, intent: RunIntent) -> str:
+        """See ``RunRecorder``."""
+        return intent.run
+
+    def close(self) -> None:
+        """See ``RunRecorder``."""
 
     def intend(self, intent: RunIntent) -> None:
         """See ``RunRecorder``."""
@@ -180,21 +233,27 @@ class FileRecorder:
             **self._redact(asdict(intent)),
             "outcome": "running",
         }
-        self._tasks = os.open(
-            directory / "tasks.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
         self._save()
+        self._detail = DetailWriter(self._details.file(intent.run))
 
     def task(self, result: Mapping[str, Any]) -> None:
         """See ``RunRecorder``."""
-        line = json.dumps({"at": now(), **self._redact(dict(result))}, ensure_ascii=False, default=str)
-        _write_all(self._tasks, line.encode() + b"\n")
+        self.step(result)
+
+    def step(self, result: Mapping[str, Any]) -> tuple[int, bytes]:
+        """Write down one task's result; gives its number and its commitment."""
+        return self.detail.append({"at": now(), **self._redact(dict(result))})
+
+    @property
+    def detail(self) -> DetailWriter:
+        """What the steps are written to."""
+        assert self._detail is not None  # noqa: S101 - intend comes first
+        return self._detail
 
     def end(self, outcome: RunOutcome) -> None:
         """See ``RunRecorder``."""
         self._document |= self._redact(asdict(outcome))
-        os.fsync(self._tasks)
-        os.close(self._tasks)
+        self.detail.close()
         self._save()
 
     def place(self) -> str:
@@ -222,11 +281,6 @@ def _write(file: Path, document: Mapping[str, Any]) -> None:
     write_atomically(
         file, (json.dumps(document, ensure_ascii=False, indent=2, default=str) + "\n").encode(), mode=0o600
     )
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
 
 
 #: What everyone who reads a record takes for granted, where it is there.
@@ -309,18 +363,41 @@ def find_run(directory: Path, run: str) -> tuple[dict[str, Any], Path]:
 
 
 def tasks_of(directory: Path) -> Iterator[dict[str, Any]]:
-    """The task results of a run, in order; a line that a crash cut short is left out."""
-    file = directory / "tasks.jsonl"
+    """The task results of a run, in order; one whose content was erased says so.
+
+    Args:
+        directory: the run's, as ``find_run`` gives it: ``<workspace>/runs/<school>/<run>``.
+
+    Raises:
+        ProvisionError: the detail is damaged.
+    """
+    workspace, school, run = directory.parents[2], directory.parent.name, directory.name
+    try:
+        for line in DetailStore(log_directory(workspace, school) / "detail").read(run):
+            yield line.payload if line.payload is not None else {"number": line.number, "erased": line.erased}
+    except DetailError as error:
+        raise ProvisionError(
+            f"the detail of run {run} is damaged: {error}", f"see: provision audit verify {school}"
+        ) from error
+
+
+def forget_steps(directory: Path) -> None:
+    """Remove from a run's document what its steps said; the counts stay.
+
+    Args:
+        directory: the run's; nothing happens where there is no document.
+    """
+    file = directory / "run.json"
     if not file.exists():
         return
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            try:
-                task = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(task, dict):
-                yield task
+    document = _read(file)
+    failure = document.get("failure")
+    document |= {
+        "changed": {role: [] for role in document.get("changed") or {}},
+        "failure": {**failure, "error": "erased"} if failure else None,
+        "probes": [{**probe, "measured": "erased"} for probe in document.get("probes") or []],
+    }
+    _write(file, document)
 
 
 def last_good(directory: Path, school: str, verb: str) -> dict[str, Any] | None:

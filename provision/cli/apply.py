@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from types import FrameType
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ from provision.cli.options import (
 from provision.cli.output import console, emit_json, errors, interactive
 from provision.cli.progress import RunDisplay
 from provision.cli.report import checks_table, prepared_notes, report_json, show_apply, show_plan
-from provision.engine.operation import Operation, operation, refuse_problems
+from provision.engine.operation import Mandate, Operation, operation, refuse_problems
 from provision.engine.preparation import Prepared, prepare
 from provision.engine.report import Estimate, Report
 from provision.errors import ProvisionError, UsageError
@@ -49,6 +50,16 @@ def apply(
     mirror: MirrorOption = None,
     yes: YesOption = False,
     skip_unavailable: SkipOption = False,
+    why: Annotated[
+        str, typer.Option("--why", help="The reason, for the audit log; no names of pupils.")
+    ] = "",
+    ticket: Annotated[str, typer.Option("--ticket", help="Number of a request, for the audit log.")] = "",
+    wait: Annotated[
+        float,
+        typer.Option(
+            "--wait", min=0, help="Minutes to wait for the school's cosignature, where it must agree."
+        ),
+    ] = 0.0,
     json_output: JsonOption = False,
 ) -> None:
     """Bring schools into their wanted state.
@@ -60,9 +71,11 @@ def apply(
     if not yes and (json_output or not interactive()):
         raise UsageError("there is nobody to ask", "look first with: provision plan SCHOOL, then give --yes")
 
+    mandate = Mandate(why=why, ticket=ticket, wait=60 * wait)
+
     def one(school: str) -> tuple[Report, Prepared]:
         return _apply_one(
-            loaded, school, service or [], mirror, yes=yes, skip=skip_unavailable, quiet=json_output
+            loaded, school, service or [], mirror, mandate, yes=yes, skip=skip_unavailable, quiet=json_output
         )
 
     results, failures = each_school(loaded, schools, one)
@@ -79,6 +92,7 @@ def _apply_one(
     school: str,
     only: list[str],
     mirror: str | None,
+    mandate: Mandate,
     *,
     yes: bool,
     skip: bool,
@@ -87,7 +101,7 @@ def _apply_one(
     prepared = prepare(workspace, school, only=only, mirror=mirror, skip_unavailable=skip)
     if not quiet:
         prepared_notes(prepared, errors)
-    with operation(prepared, "apply") as current:
+    with operation(prepared, "apply", mandate=mandate) as current:
         checks = current.look(sources=not yes)
         if any(check.state != "ok" for check in checks) and not quiet:
             checks_table([check for check in checks if check.state != "ok"], errors)
@@ -96,6 +110,7 @@ def _apply_one(
             report = _ask(current, prepared)
             if report is not None:
                 return report, prepared
+            current.mandate = replace(mandate, confirmed=True)
         with stops(current), RunDisplay(school, Estimate.of(workspace, school), quiet=quiet) as display:
             report = current.apply(display, probing=display.probing)
     if not quiet:

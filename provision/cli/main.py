@@ -10,6 +10,7 @@ import provision
 from provision.cli import (
     apply,
     artifacts,
+    audit,
     check,
     demo,
     health,
@@ -66,6 +67,7 @@ app.add_typer(secrets.app, name="secrets")
 app.add_typer(artifacts.app, name="artifacts")
 inventory.register(app)
 app.add_typer(runs.app, name="runs")
+app.add_typer(audit.app, name="audit")
 app.add_typer(lab.app, name="lab")
 demo.register(app)
 

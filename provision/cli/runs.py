@@ -131,13 +131,13 @@ def _show(run: dict[str, Any]) -> None:
 
 
 def _show_task(task: dict[str, Any]) -> None:
+    if "erased" in task:
+        console.print(f"step {task['number']}: erased (entry {task['erased']})", style="quiet", markup=False)
+        return
     style = {"changed": "change", "failed": "bad", "unreachable": "bad"}.get(task["status"], "quiet")
-    console.print(
-        Text(
-            f"{task['at']} {task['host']} {task['role']}: {task['name']} [{task['status']}, {task['duration']:.1f} s]",
-            style,
-        )
-    )
+    seconds = task["duration_ms"] / 1000
+    said = f"{task['at']} {task['host']} {task['role']}: {task['name']} [{task['status']}, {seconds:.1f} s]"
+    console.print(Text(said, style))
     for key in ("diff", "error"):
         if task.get(key):
             console.print(Text(task[key]))

@@ -46,8 +46,10 @@ class TaskResult:
     ignored: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """For the record and ``--json``."""
-        return asdict(self)
+        """For the record: JSON data without fractions (``duration_ms``), which have no one canonical form."""
+        data = asdict(self)
+        milliseconds = round(data.pop("duration") * 1000)
+        return {**data, "duration_ms": milliseconds, "details": list(self.details)}
 
 
 @dataclass(frozen=True, slots=True)

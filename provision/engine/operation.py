@@ -7,17 +7,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from provision import paths
 from provision.artifacts import Selection, record_installed
 from provision.audit import FileRecorder, Person, Revision, RunIntent, RunOutcome, RunRecorder, now
+from provision.audit.detail import DetailStore
+from provision.audit.log import log_directory
 from provision.engine.connections import Connections
 from provision.engine.events import Event, TaskResult
 from provision.engine.lock import HostLock
+from provision.engine.logbook import LogBook
 from provision.engine.preflight import Check, HostState, look
 from provision.engine.preparation import Prepared, content_hashes, role_directories
+from provision.engine.recorder import LoggedRecorder
 from provision.engine.remedies import remedy_for
 from provision.engine.report import Report, Verb, describe
 from provision.engine.runner import Run, RunRequest, RunResult
@@ -32,6 +36,22 @@ PATIENCE = 60.0
 PATIENCE_UNCHANGED = 3.0
 
 
+@dataclass(frozen=True, slots=True)
+class Mandate:
+    """On whose word a run goes on.
+
+    Args:
+        why: the reason in the person's own words. ticket: number of a request.
+        confirmed: a person saw the plan and agreed.
+        wait: seconds to wait for the school's cosignature, where it must agree.
+    """
+
+    why: str = ""
+    ticket: str = ""
+    confirmed: bool = False
+    wait: float = 0.0
+
+
 class Operation:
     """``plan`` and ``apply`` of one school, over one set of connections.
 
@@ -40,16 +60,26 @@ class Operation:
     Args:
         prepared: what to bring where.
         verb: what will be done; ``apply`` takes the school for itself.
-        recorder: gets the record; files in the workspace where it is not given.
+        recorder: gets the record; the audit log and files in the workspace where it is not given.
+        mandate: on whose word an ``apply`` goes on; may be replaced until then.
         preflight: how preflight's findings are shown; may raise to stop.
     """
 
-    def __init__(self, prepared: Prepared, verb: Verb, *, recorder: RunRecorder | None = None) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        verb: Verb,
+        *,
+        recorder: RunRecorder | None = None,
+        mandate: Mandate | None = None,
+    ) -> None:
         self.prepared = prepared
         self.verb = verb
         self.person = Person.current(prepared.workspace.path)
         self.connections = Connections(prepared.workspace, prepared.school, prepared.sudo_passwords)
-        self._recorder = recorder or FileRecorder(prepared.workspace.runs_dir, prepared.redactor.data)
+        self.mandate = mandate or Mandate()
+        self._given = recorder
+        self._recorder: RunRecorder = recorder or self._files()
         self._stack = ExitStack()
         self._run: Run | None = None
         self._stop = threading.Event()
@@ -72,8 +102,29 @@ class Operation:
                 stack.enter_context(
                     HostLock(self.connections[name], holder, shared=self.verb == "plan", on_lost=self._lost)
                 )
+            if self._given is None and self.verb == "apply" and self.prepared.school.audit.enabled:
+                self._recorder = self._logged(stack)
             self._stack = stack.pop_all()
         return self
+
+    def _files(self) -> FileRecorder:
+        workspace, school = self.prepared.workspace, self.prepared.school
+        details = DetailStore(log_directory(workspace.path, school.id) / "detail")
+        return FileRecorder(workspace.runs_dir, details, self.prepared.redactor.data)
+
+    def _logged(self, stack: ExitStack) -> LoggedRecorder:
+        if not self.prepared.workspace.municipality.lab:
+            self.person.check_named()
+        prepared = self.prepared
+        recorder = LoggedRecorder(
+            LogBook(prepared.workspace, prepared.school, self.person, self.connections),
+            self._files(),
+            prepared.school,
+            wait=lambda: self.mandate.wait,
+            stopped=self._stop.is_set,
+        )
+        stack.callback(recorder.close)
+        return recorder
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
@@ -128,13 +179,7 @@ class Operation:
         """
         report = Report(self.prepared.school.id, "apply", self.prepared.run_id)
         started = time.monotonic()
-        try:
-            self._recorder.intend(self._intent())
-        except OSError as error:
-            raise RefusedError(
-                f"the record of the run cannot be written: {error}",
-                "nothing was changed; make room, or see who owns the workspace's runs directory, and apply again",
-            ) from error
+        self._begin_record()
         report.record = self._recorder.place()
         try:
             result = self._execute(report, listen, check=False)
@@ -165,10 +210,30 @@ class Operation:
             self._end_record(report)
         return report
 
+    def _begin_record(self) -> None:
+        try:
+            intent = self._intent()
+            run = self._recorder.resume(intent)
+            if run != intent.run:
+                # It was intended before, and had to wait for the school's agreement.
+                self.prepared.run_id = run
+                intent = replace(intent, run=run)
+            self._recorder.intend(intent)
+        except RefusedError:
+            raise
+        except ProvisionError as error:
+            raise RefusedError(error.message, error.remedy or "nothing was changed") from error
+        except OSError as error:
+            raise RefusedError(
+                f"the record of the run cannot be written: {error}",
+                "nothing was changed; make room, or see who owns the workspace's runs directory, and apply again",
+            ) from error
+
     def _end_record(self, report: Report) -> None:
         try:
             self._recorder.end(self._outcome(report))
-        except OSError as error:
+            report.notes += self._recorder.notes
+        except (OSError, ProvisionError) as error:
             raise ProvisionError(
                 f"the run ended ({report.outcome}), but its record could not be finished: {error}",
                 "make room for the workspace's runs directory; the next apply closes the record as broken off",
@@ -205,7 +270,7 @@ class Operation:
                 if not check:
                     try:
                         self._recorder.task(event.as_dict())
-                    except OSError as error:
+                    except (OSError, ProvisionError) as error:
                         self._record_fault = str(error)
             listen(event)
 
@@ -289,6 +354,9 @@ class Operation:
             ],
             only=prepared.only,
             content=content_hashes(prepared),
+            why=self.mandate.why,
+            ticket=self.mandate.ticket,
+            confirmed=self.mandate.confirmed,
         )
 
     def _outcome(self, report: Report) -> RunOutcome:
@@ -342,7 +410,9 @@ def refuse_problems(checks: Sequence[Check], school: str) -> None:
 
 
 @contextmanager
-def operation(prepared: Prepared, verb: Verb, *, recorder: RunRecorder | None = None) -> Iterator[Operation]:
+def operation(
+    prepared: Prepared, verb: Verb, *, recorder: RunRecorder | None = None, mandate: Mandate | None = None
+) -> Iterator[Operation]:
     """An ``Operation`` for the length of a block."""
-    with Operation(prepared, verb, recorder=recorder) as current:
+    with Operation(prepared, verb, recorder=recorder, mandate=mandate) as current:
         yield current

@@ -125,6 +125,8 @@ class Connection:
         self.school = school
         self._sudo_password = sudo_password
         self._transports: list[paramiko.Transport] = []
+        #: Fingerprint of our key that the host accepted, for the record.
+        self.own_key_fingerprint = ""
         try:
             if host.jump:
                 jump = JumpHost.parse(host.jump, host.user)
@@ -189,6 +191,7 @@ class Connection:
                 transport.auth_publickey(user, key)
             except paramiko.AuthenticationException:
                 continue
+            self.own_key_fingerprint = tried[-1]
             return
         where = str(self.host.ssh_key) if self.host.ssh_key else "ssh-agent"
         raise RefusedError(

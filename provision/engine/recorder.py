@@ -1,0 +1,276 @@
+"""The record of a run in the audit log: intent before any change, each change, the end; and beside it the files."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from provision.audit import entries as e
+from provision.audit.record import FileRecorder, RunIntent, RunOutcome
+from provision.engine.log_copy import CopyError
+from provision.engine.logbook import LogBook
+from provision.errors import RefusedError
+from provision.model import ResolvedSchool
+
+#: Seconds between two signings while a run goes on: one signing brings all results since the last to the disk.
+_BATCH_SECONDS = 2.0
+_BATCH_SIZE = 100
+_RECORDED = frozenset({"changed", "failed", "unreachable"})
+
+
+class LoggedRecorder:
+    """A ``RunRecorder`` that writes the audit log, leaves a copy on the server, and keeps the files of a run.
+
+    Args:
+        book: not yet entered; it connects in ``intend``.
+        files: keeps the run's files and its detail.
+        school: whose run it is.
+        wait: seconds to wait for the school's cosignature, where it must agree.
+        stopped: whether somebody wants us to give up.
+    """
+
+    def __init__(
+        self,
+        book: LogBook,
+        files: FileRecorder,
+        school: ResolvedSchool,
+        *,
+        wait: Callable[[], float] = lambda: 0.0,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._book = book
+        self._files = files
+        self._school = school
+        self._wait = wait
+        self._stopped = stopped
+        self._intent: RunIntent | None = None
+        self._index = -1
+        self._entered = False
+        self._pending: list[e.TaskResult] = []
+        self._signed_at = 0.0
+
+    @property
+    def notes(self) -> list[str]:
+        """What people should know, in plain words."""
+        return self._book.notes
+
+    def close(self) -> None:
+        """Let go of the log; safe to call at any time."""
+        if self._entered:
+            self._entered = False
+            self._book.__exit__(None, None, None)
+
+    def resume(self, intent: RunIntent) -> str:
+        """The run under which this is to be done: a waiting one that intends the very same, or this.
+
+        Runs that were broken off get their end here, and waiting ones that intend something else are withdrawn.
+
+        Raises:
+            ProvisionError: the log cannot be written, or contradicts the copy on the server.
+        """
+        self._book.__enter__()
+        self._entered = True
+        run = intent.run
+        for index, other, started in self._book.open_intents():
+            if not started and self._school.audit.strict and self._same(index, intent):
+                self._index, run = index, other
+                continue
+            self._close_open(other, "broken off" if started else "withdrawn")
+        return run
+
+    def _same(self, index: int, intent: RunIntent) -> bool:
+        """Whether a waiting intent says the same but for its run and its time."""
+        ours = self._compose(intent).model_dump(mode="json", exclude_none=True)
+        theirs = e.parse(index, self._book.writer.log.reader.entry(index)).data
+        varying = {"run", "actor", "authority"}
+        same = {key: value for key, value in ours.items() if key not in varying}
+        return same == {key: value for key, value in theirs.items() if key not in varying} and ours["actor"][
+            "name"
+        ] == theirs.get("actor", {}).get("name")
+
+    def _close_open(self, run: str, outcome: str) -> None:
+        size, root = self._book.writer.log.detail.root(run)
+        self._book.add(
+            e.RunEnded(
+                actor=self._book.actor, target=self._book.target, run=run, outcome=outcome, milliseconds=0, counts={},
+                detail_size=size, detail_root=root.hex(),
+            )
+        )  # fmt: skip
+        self._book.notes.append(f"run {run} never said how it ended; the audit log says now: {outcome}")
+
+    def _compose(self, intent: RunIntent) -> e.RunIntent:
+        basis = "confirmed" if intent.confirmed else "unattended"
+        return e.RunIntent(
+            actor=self._book.actor,
+            target=self._book.target,
+            action=intent.verb,
+            why=intent.why,
+            authority=e.Authority(basis=basis, ticket=intent.ticket),
+            run=intent.run,
+            tool=intent.tool,
+            workspace=e.State(commit=intent.revision.commit, dirty=intent.revision.dirty),
+            code=e.State(commit=intent.code.commit, dirty=intent.code.dirty),
+            services=[
+                e.Service(
+                    service=item["service"],
+                    version=item["version"],
+                    source=item["source"],
+                    lab_only=item["lab_only"],
+                    checksums=dict(item["checksums"]),
+                )
+                for item in intent.services
+            ],
+            hosts=[
+                e.Host(name=item["name"], address=item["address"], host_key=item["host_key"])
+                for item in intent.hosts
+            ],
+            only=list(intent.only),
+            content=dict(intent.content),
+            strict=self._school.audit.strict,
+        )
+
+    def intend(self, intent: RunIntent) -> None:
+        """See ``RunRecorder``; ``resume`` was called before and named the run.
+
+        Raises:
+            RefusedError: the school must agree first, and has not yet.
+        """
+        book, target = self._book, self._book.target
+        self._intent = intent
+        access = [
+            e.AccessOpened(
+                actor=book.actor,
+                target=e.Target(school=self._school.id, host=host.name),
+                kind="ssh",
+                subject=f"{host.user}@{host.address}",
+                run=intent.run,
+            )
+            for host in self._school.hosts.values()
+        ]
+        start = e.RunStarted(actor=book.actor, target=target, run=intent.run)
+        if self._school.audit.strict:
+            if self._index < 0:
+                self._index = book.add(self._compose(intent)).start
+            self._place("intended")
+            cosigners = book.wait_for_cosignature(self._index, self._wait(), self._stopped)
+            if not cosigners:
+                raise RefusedError(
+                    f"the school has not agreed to run {intent.run} yet (entry {self._index} of its audit log)",
+                    "nothing was changed. Let the school run “provision audit witness sign” and hand in the file "
+                    f"(provision audit cosign {self._school.id} FILE), then give the same command again",
+                )
+            approved = e.RunApproved(
+                actor=book.actor,
+                target=target,
+                run=intent.run,
+                cosigners=cosigners,
+                authority=e.Authority(
+                    basis="cosigned",
+                    ticket=intent.ticket,
+                    approver=", ".join(item.name for item in cosigners),
+                ),
+            )
+            book.add(approved, *access, start)
+        else:
+            self._index = book.add(self._compose(intent), *access, start).start
+        self._place("started")
+        self._files.intend(intent)
+        self._signed_at = time.monotonic()
+
+    def _place(self, outcome: str) -> None:
+        assert self._intent is not None  # noqa: S101 - only called from intend and end
+        try:
+            self._book.place_copy(self._book.last_run(self._intent.run, self._index, outcome))
+        except CopyError as error:
+            self.notes.append(f"{error.message}; {error.remedy}")
+
+    def task(self, result: Mapping[str, Any]) -> None:
+        """See ``RunRecorder``."""
+        assert self._intent is not None  # noqa: S101 - intend comes first
+        number, commitment = self._files.step(result)
+        if result["status"] not in _RECORDED:
+            return
+        self._pending.append(
+            e.TaskResult(
+                actor=self._book.actor,
+                target=e.Target(
+                    school=self._school.id, host=str(result["host"])[:200], service=str(result["role"])[:200]
+                ),
+                action=str(result["name"])[:2000],
+                outcome=str(result["status"]),
+                run=self._intent.run,
+                number=number,
+                commitment=commitment.hex(),
+            )
+        )
+        if time.monotonic() - self._signed_at > _BATCH_SECONDS or len(self._pending) >= _BATCH_SIZE:
+            self._sign()
+
+    def _sign(self) -> None:
+        if self._pending:
+            self._book.add(*self._pending)
+            self._pending.clear()
+        self._signed_at = time.monotonic()
+
+    def end(self, outcome: RunOutcome) -> None:
+        """See ``RunRecorder``."""
+        assert self._intent is not None  # noqa: S101 - intend comes first
+        book, run = self._book, self._intent.run
+        detail = self._files.detail
+        ended = e.RunEnded(
+            actor=book.actor,
+            target=book.target,
+            run=run,
+            outcome=outcome.outcome,
+            milliseconds=round(outcome.seconds * 1000),
+            counts=dict(outcome.counts),
+            changed={role: len(changes) for role, changes in outcome.changed.items()},
+            detail_size=detail.size,
+            detail_root=detail.root().hex(),
+            versions={item["service"]: item["version"] for item in self._intent.services},
+            healthy=sum(probe["state"] == "ok" for probe in outcome.probes),
+            unhealthy=sum(probe["state"] != "ok" for probe in outcome.probes),
+            failure=None
+            if outcome.failure is None
+            else e.Failure(
+                host=outcome.failure["host"],
+                service=outcome.failure["role"],
+                task=outcome.failure["task"][:2000],
+            ),
+        )
+        closing = [
+            e.AccessClosed(
+                actor=book.actor,
+                target=e.Target(school=self._school.id, host=host.name),
+                kind="ssh",
+                subject=f"{host.user}@{host.address}",
+                run=run,
+            )
+            for host in self._school.hosts.values()
+        ]
+        health = [health_entry(book, outcome.probes, run)] if outcome.probes else []
+        try:
+            self._files.end(outcome)
+        finally:
+            book.add(*self._pending, *health, ended, *closing)
+            self._pending.clear()
+            self._place(outcome.outcome)
+
+    def place(self) -> str:
+        """See ``RunRecorder``."""
+        return self._files.place()
+
+
+def health_entry(book: LogBook, probes: Any, run: str = "") -> e.HealthChecked:
+    """What probes found, as numbers by service."""
+    services: dict[str, list[int]] = {}
+    for probe in probes:
+        services.setdefault(probe["service"], [0, 0])[probe["state"] != "ok"] += 1
+    return e.HealthChecked(
+        actor=book.actor,
+        target=book.target,
+        run=run,
+        outcome="problems" if any(bad for _, bad in services.values()) else "ok",
+        services={
+            name: e.ServiceHealth(healthy=good, unhealthy=bad) for name, (good, bad) in services.items()
+        },
+    )
