@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from provision.audit.tlog.encoding import (
+    MAX_NOTE,
     MAX_SIZE,
     NoteError,
     checked_name,
@@ -58,10 +59,12 @@ class Checkpoint:
         Raises:
             NoteError: it is no checkpoint.
         """
-        lines = checked_text(text, "the checkpoint").split("\n")[:-1]
-        if len(lines) < 3:
+        if len(text) > MAX_NOTE:
+            raise NoteError(f"the checkpoint is larger than {MAX_NOTE} bytes")
+        lines = checked_text(text, "the checkpoint").split("\n", 3)
+        if len(lines) < 4:
             raise NoteError("a checkpoint has at least three lines: origin, size and root")
-        if "" in lines:
+        if text.startswith("\n") or "\n\n" in text:
             raise NoteError("a checkpoint has no empty lines")
         return cls(
             origin=lines[0],

@@ -9,6 +9,8 @@ import binascii
 
 #: Largest tree size that we read or write. tlog-cosignature bounds its times likewise, and 2^63 entries are plenty.
 MAX_SIZE = 2**63 - 1
+#: Largest note that is read, in bytes: 64 post-quantum signatures of nearly 5 kB each, and a long text.
+MAX_NOTE = 512 * 1024
 #: Longest name of a key or an origin, in bytes: the ML-DSA-44 cosigned message has one byte for each length.
 MAX_NAME = 255
 
@@ -85,7 +87,7 @@ def checked_name(name: str, what: str = "the name of a key") -> str:
     if length > MAX_NAME:
         raise NoteError(f"{what} is longer than {MAX_NAME} bytes: {shown(name)}")
     for sign in name:
-        if sign == "+" or sign.isspace() or sign < " " or sign == "\x7f":
+        if sign == "+" or sign.isspace() or sign < " ":
             raise NoteError(f"{what} must have no space, plus sign or control character: {shown(name)}")
     return name
 

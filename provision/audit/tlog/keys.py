@@ -11,7 +11,15 @@ from typing import Self, assert_never
 
 from provision.audit.tlog.algorithms import Kind, check_public, holds, new_secret, public_of, sign
 from provision.audit.tlog.checkpoint import Checkpoint
-from provision.audit.tlog.encoding import NoteError, checked_name, checked_text, from_base64, shown, to_base64
+from provision.audit.tlog.encoding import (
+    MAX_NOTE,
+    NoteError,
+    checked_name,
+    checked_text,
+    from_base64,
+    shown,
+    to_base64,
+)
 
 #: Latest time that a cosignature may state, in seconds since 1970 (tlog-cosignature, "Format").
 MAX_TIMESTAMP = 2**63 - 1
@@ -59,6 +67,8 @@ class Signature:
         Raises:
             NoteError: it is no signature line.
         """
+        if len(line) > MAX_NOTE:
+            raise NoteError(f"a signature line is larger than {MAX_NOTE} bytes")
         dash, _, rest = line.partition(" ")
         name, space, encoded = rest.partition(" ")
         if dash != "—" or not space:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from provision.audit.tlog.algorithms import Kind
-from provision.audit.tlog.encoding import NoteError, checked_text
+from provision.audit.tlog.encoding import MAX_NOTE, NoteError, checked_text
 from provision.audit.tlog.keys import MAX_TIMESTAMP, Signature, SignerKey, VerifierKey
 
 __all__ = [
@@ -25,8 +25,6 @@ __all__ = [
     "open_note",
 ]
 
-#: Largest note that is read, in bytes: 64 post-quantum signatures of nearly 5 kB each, and a long text.
-MAX_NOTE = 512 * 1024
 #: Most signatures that are read; the specification asks for at least 16.
 MAX_SIGNATURES = 64
 

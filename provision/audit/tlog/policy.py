@@ -16,6 +16,8 @@ from provision.audit.tlog.note import Note, open_note
 
 #: Largest policy that is read, in bytes.
 MAX_POLICY = 1024 * 1024
+#: Most lines in a policy, comments and empty ones too.
+MAX_LINES = 10_000
 #: Most logs, witnesses and groups, each, in a policy. The specification asks for 32.
 MAX_DEFINITIONS = 256
 #: The quorum of a policy that asks for no cosignature.
@@ -276,6 +278,8 @@ class _Draft:
 
     def _take(self, key: VerifierKey) -> None:
         """No key may stand for two parties, and a log is no witness of itself."""
+        if _FORBIDDEN.search(key.name):
+            raise PolicyError(f"the key name {shown(key.name)} cannot stand in a policy")
         if key.public in self._publics:
             other = self._publics[key.public]
             raise PolicyError(f"the key of {shown(key.name)} is there already, as that of {shown(other)}")
@@ -288,12 +292,16 @@ class _Draft:
 def _lines(text: str | bytes) -> list[str]:
     if len(text) > MAX_POLICY:
         raise PolicyError(f"the policy is larger than {MAX_POLICY} bytes")
-    if isinstance(text, str):
-        return text.split("\n")
-    try:
-        return text.decode("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise PolicyError("this is not UTF-8 text", text.count(b"\n", 0, error.start) + 1) from None
+    if isinstance(text, bytes):
+        try:
+            text = text.decode("utf-8")
+        except UnicodeDecodeError as error:
+            before = error.object[: error.start]
+            raise PolicyError("this is not UTF-8 text", before.count(b"\n") + 1) from None
+    lines = text.split("\n", MAX_LINES)
+    if len(lines) > MAX_LINES:
+        raise PolicyError(f"the policy has more than {MAX_LINES} lines")
+    return lines
 
 
 def _threshold(word: str, members: int) -> int:
