@@ -88,10 +88,15 @@ class Revision:
     dirty: bool
 
     @classmethod
-    def of(cls, directory: Path) -> "Revision":
-        """The revision of the repository that holds a directory; empty when there is none."""
+    def of(cls, directory: Path, *, besides: Sequence[str] = ()) -> "Revision":
+        """The revision of the repository that holds a directory; empty when there is none.
+
+        Args:
+            besides: what runs themselves write there; a change in it makes nothing dirty.
+        """
         commit = _git(directory, "rev-parse", "HEAD")
-        return cls(commit, bool(commit and _git(directory, "status", "--porcelain", "--", ".")))
+        paths = (".", *(f":(exclude){name}" for name in besides))
+        return cls(commit, bool(commit and _git(directory, "status", "--porcelain", "--", *paths)))
 
 
 def _git(directory: Path, *arguments: str) -> str:

@@ -331,7 +331,7 @@ class Operation:
             school=prepared.school.id,
             started=now(),
             person=self.person,
-            revision=Revision.of(prepared.workspace.path),
+            revision=Revision.of(prepared.workspace.path, besides=("runs", "audit")),
             code=Revision.of(paths.PACKAGE),
             services=[
                 {

@@ -142,8 +142,9 @@ def create_workspace(directory: Path, answers: MunicipalityAnswers | None) -> li
     present = check_new_workspace(directory)
     environment = _environment()
     files = {
-        # What belongs to one machine only; everything else is for everybody who looks after the schools.
-        ".gitignore": ".state/\n",
+        # What belongs to one machine only, and the logs, whose meeting point is each school's own server;
+        # everything else is for everybody who looks after the schools.
+        ".gitignore": ".state/\naudit/\n",
         "README.md": environment.get_template("workspace-readme.md.j2").render(),
     }
     if not present:

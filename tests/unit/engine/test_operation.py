@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from provision.audit import FileRecorder, RunIntent, RunOutcome, list_runs
+from provision.audit.detail import DetailStore
 from provision.engine import operation as operation_module
 from provision.engine.events import Event, TaskResult
 from provision.engine.operation import Operation
@@ -89,7 +90,7 @@ class FullDisk(FileRecorder):
     """A recorder whose disk is full from a certain moment on."""
 
     def __init__(self, directory: Path, when: str) -> None:
-        super().__init__(directory, lambda value: value)
+        super().__init__(directory, DetailStore(directory.parent / "detail"), lambda value: value)
         self.when = when
 
     def _full(self, moment: str) -> None:
