@@ -1,0 +1,114 @@
+"""What is new in a log since the last visit: counted, and the keys and rules that it names."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from provision.audit.entries import Entry, EntryError, parse
+from provision.audit.tlog import Frontier, NoteError, Policy, VerifierKey
+from provision.audit.words import Fields
+
+#: Sizes after a new key's entry at which the checkpoint that vouches for it may be: the entries of a renewal are
+#: written together, and the checkpoint is signed after the last of them.
+_VOUCHED_WITHIN = 32
+#: Most entries and keys that are kept to be shown.
+MOST_SHOWN = 200
+_MAX_KEYS = 64
+_SHOWN = frozenset(
+    {
+        "log.opened", "key.added", "key.retired", "policy.set", "run.intent", "run.approved", "run.ended",
+        "secret.rotated", "access.opened", "erasure.performed", "drift.found", "log.recovered",
+    }
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class News:
+    """New entries, as far as a person must know of them before cosigning.
+
+    Args:
+        counts: entries by type; what is no entry of a known form counts as ``?``.
+        shown: entries worth a line each, at most ``MOST_SHOWN``; ``hidden`` is how many more there are.
+        pending: announcements of runs that wait for this cosignature.
+        opened: the log's keys as its first entry names them.
+        added, retired: keys of the log, with the number of the entry that names them.
+        roots: of the sizes at which a new key may be vouched for.
+        policy: the newest that the log states; ``strict``: whether runs wait for the school.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    shown: list[Entry] = field(default_factory=list)
+    hidden: int = 0
+    pending: dict[str, Entry] = field(default_factory=dict)
+    opened: list[VerifierKey] = field(default_factory=list)
+    added: list[tuple[int, VerifierKey]] = field(default_factory=list)
+    retired: list[tuple[int, VerifierKey]] = field(default_factory=list)
+    roots: dict[int, bytes] = field(default_factory=dict)
+    policy: Policy | None = None
+    strict: bool | None = None
+
+    @property
+    def entries(self) -> int:
+        """How many there are."""
+        return self.counts.total()
+
+    def look(self, index: int, raw: bytes, frontier: Frontier) -> None:
+        """Take one more entry.
+
+        Args:
+            index: its number. raw: its bytes.
+            frontier: the tree with this entry as its last.
+        """
+        try:
+            entry = parse(index, raw)
+            data = Fields(entry.data)
+        except EntryError:
+            self.counts["?"] += 1
+            return
+        self.counts[entry.type] += 1
+        self._take_keys(entry, data)
+        if self.added and index - self.added[-1][0] < _VOUCHED_WITHIN:
+            self.roots[frontier.size] = frontier.root()
+        run = data.text("run")
+        match entry.type:
+            case "policy.set":
+                self._take_policy(entry, data)
+            case "run.intent" if data.true("strict"):
+                self.pending[run] = entry
+            case "run.approved" | "run.started" | "run.ended":
+                self.pending.pop(run, None)
+        if entry.type in _SHOWN and not (entry.type == "access.opened" and data.text("kind") == "ssh"):
+            if len(self.shown) < MOST_SHOWN:
+                self.shown.append(entry)
+            else:
+                self.hidden += 1
+
+    def _take_keys(self, entry: Entry, data: Fields) -> None:
+        if entry.type == "log.opened" and entry.index == 0:
+            texts = [_whole(entry, "keys", number) for number in range(len(data.items("keys")))][:_MAX_KEYS]
+            self.opened = [key for text in texts if (key := _key(text))]
+        elif entry.type in {"key.added", "key.retired"} and data.text("purpose") == "log":
+            into = self.added if entry.type == "key.added" else self.retired
+            key = _key(entry.data.get("key"))
+            if key is not None and len(into) < _MAX_KEYS:
+                into.append((entry.index, key))
+
+    def _take_policy(self, entry: Entry, data: Fields) -> None:
+        text = entry.data.get("policy")
+        try:
+            self.policy = Policy.parse(text) if isinstance(text, str) else self.policy
+        except NoteError:
+            return
+        self.strict = data.true("strict")
+
+
+def _whole(entry: Entry, name: str, number: int) -> object:
+    """A key has up to 1,800 characters, more than ``Fields`` shows."""
+    values = entry.data[name]
+    return values[number] if isinstance(values, list) else None
+
+
+def _key(text: object) -> VerifierKey | None:
+    try:
+        return VerifierKey.parse(text) if isinstance(text, str) else None
+    except NoteError:
+        return None
