@@ -1,90 +1,332 @@
 """Taking in what the school gives back: its cosignature over a checkpoint."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
-from provision.audit.entries import timestamp
-from provision.audit.log import LogError, LogWriter
-from provision.audit.tlog.checkpoint import Checkpoint
-from provision.audit.tlog.encoding import TlogError
-from provision.audit.tlog.note import Note, open_note
-from provision.audit.tlog.tiles import TileReader
+from filelock import FileLock, Timeout
+
+from provision.audit.log import LOCK_TIMEOUT, LogError, LogWriter, SchoolLog
+from provision.audit.tlog import (
+    Checkpoint,
+    Note,
+    NoteError,
+    Opened,
+    Policy,
+    Signature,
+    TileReader,
+    TlogError,
+    VerifierKey,
+    open_note,
+)
+from provision.files import write_atomically
+from provision.text import printable_line
+
+#: Seconds that a cosigner's clock may be ahead of ours.
+_CLOCK_AHEAD = 600
+#: Most files that are kept as evidence of cosignatures that do not fit: the inbox is open to several people.
+_MAX_KEPT = 100
+
+
+class CosignatureError(LogError):
+    """A cosignature cannot be taken in.
+
+    Args:
+        kind: ``damaged``, ``unknown`` (no witness of the policy), ``forged``, ``foreign`` (another log), ``replayed``,
+            ``ahead`` (of this copy of the log), ``clock``, ``contradiction``.
+        evidence: where it is kept, if it proves something.
+        known: what is here already, where it is a replay.
+    """
+
+    def __init__(self, kind: str, message: str, remedy: str, known: "TakenIn | None" = None) -> None:
+        super().__init__(message, remedy)
+        self.kind = kind
+        self.known = known
+        self.evidence: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TakenIn:
-    """A cosignature that was taken in.
+    """A cosignature that counts.
 
     Args:
-        size: number of entries that it covers. names: the cosigners' key names.
-        times: when each cosigned, in Unix seconds.
+        size: number of entries that it covers.
+        names: the cosigners' key names. times: when each cosigned, in seconds since 1970.
         new: whether it was not there before.
+        note: the checkpoint with the log's signatures and all cosignatures known so far.
     """
 
     size: int
     names: tuple[str, ...]
     times: tuple[int, ...]
     new: bool
+    note: Note
+
+
+def check_cosignature(log: SchoolLog, data: bytes, *, now: int | None = None) -> TakenIn:
+    """See whether a cosignature file fits the log. Nothing is written.
+
+    Args:
+        log: the log as it is.
+        data: the file.
+        now: seconds since 1970; the clock's when left out.
+
+    Raises:
+        CosignatureError: it does not count; says why. One that is here already is ``replayed``.
+        LogError: the log itself is damaged.
+    """
+    try:
+        given = Note.parse(data)
+        checkpoint = Checkpoint.parse(given.text)
+    except NoteError as error:
+        raise CosignatureError(
+            "damaged",
+            f"this is no cosignature file: {printable_line(str(error))}",
+            "ask the school to send it again",
+        ) from error
+    if checkpoint.origin != log.origin:
+        raise CosignatureError(
+            "foreign",
+            f"it is for the log {printable_line(checkpoint.origin)}, and this is {log.origin}",
+            "name the school that it is from",
+        )
+    opened = _opened(given, log.policy)
+    if checkpoint.size > log.size:
+        raise CosignatureError(
+            "ahead",
+            f"it covers {checkpoint.size} entries, and this copy of the log has {log.size}",
+            "a colleague's run is not here yet: get it (git pull), then take the file in again",
+        )
+    if _root(log, checkpoint.size) != checkpoint.root:
+        raise CosignatureError(
+            "contradiction",
+            f"the school cosigned another history of the first {checkpoint.size} entries than this one",
+            "keep the file; stop writing to this log and find out which of the two is right: provision audit verify",
+        )
+    moment = int(time.time()) if now is None else now
+    base = _base(log, checkpoint, given)
+    for one in opened:
+        stated = one.timestamp or 0
+        if stated > moment + _CLOCK_AHEAD:
+            raise CosignatureError(
+                "clock",
+                f"the cosignature of {printable_line(one.key.name)} is from the future: {_said(stated)}",
+                "the clock of the school's laptop is wrong, or the one here",
+            )
+        former = _stated(base, one.key)
+        if former is not None and former >= stated:
+            raise CosignatureError(
+                "replayed",
+                f"a cosignature of {printable_line(one.key.name)} over these entries is here already, "
+                f"from {_said(former)}",
+                "nothing to do; for a newer one the school signs again: provision audit witness sign",
+                TakenIn(checkpoint.size, (one.key.name,), (former,), False, base),
+            )
+        base = base.add(next(line for line in given.signatures if one.key.made(line)))
+    return TakenIn(
+        checkpoint.size,
+        tuple(one.key.name for one in opened),
+        tuple(one.timestamp or 0 for one in opened),
+        True,
+        base,
+    )
 
 
 def take_in(writer: LogWriter, content: bytes) -> TakenIn:
     """Keep a cosigned checkpoint, after checking it against the log and its policy.
 
     Args:
+        writer: of the log, which holds its lock.
         content: the file that ``audit witness sign`` made.
 
+    Returns:
+        what it says; one that is here already is not new.
+
     Raises:
-        LogError: it is no such file, of another log, of a state that this log never had (kept as evidence), or by a key
-            that the policy does not know.
+        CosignatureError: it does not count. One that contradicts the log is kept under ``evidence/``.
+        LogError: the log is damaged, or the disk is full.
     """
-    try:
-        note = Note.parse(content)
-        checkpoint = Checkpoint.parse(note.text)
-    except TlogError as error:
-        raise LogError(
-            f"this is no cosigned checkpoint: {error}", "ask the school to send the file again"
-        ) from error
-    if checkpoint.origin != writer.origin:
-        raise LogError(
-            f"it is about the log of {checkpoint.origin}, not of {writer.origin}",
-            "hand it to the school that it belongs to",
-        )
-    policy = writer.log.policy
-    try:
-        signed = {opened.key.vkey: opened for opened in open_note(note, policy.verifiers())}
-    except TlogError as error:
-        raise LogError(
-            f"no key that this log knows signed it: {error}",
-            "let the school's key in: provision audit add-witness SCHOOL VKEY",
-        ) from error
-    witnesses = [opened for key in policy.witnesses.values() if (opened := signed.get(key.vkey))]
-    if not witnesses:
-        raise LogError(
-            "the city signed it, and no witness of this log did",
-            "let the school's key in: provision audit add-witness SCHOOL VKEY",
-        )
-    if not _fits(writer, checkpoint):
-        place = f"evidence/{timestamp().replace(':', '')}-contradiction"
-        writer.put(f"{place}/cosigned", content)
-        writer.put(f"{place}/workspace", writer.log.note.encode())
-        raise LogError(
-            f"the school cosigned a state of {checkpoint.size} entries that this log never had",
-            f"one of the two was forked or rewritten; both checkpoints are kept in {writer.directory / place}",
-        )
-    known = {opened.key.key_id for opened in signed.values()}
-    kept = writer.log.archived_at(checkpoint.size)
-    wanted = [signature for signature in note.signatures if signature.key_id in known]
-    new = kept is None or any(signature not in kept.signatures for signature in wanted)
-    if new:
-        writer.archive(Note(note.text, tuple(wanted)))
-    return TakenIn(
-        checkpoint.size,
-        tuple(opened.key.name for opened in witnesses),
-        tuple(opened.timestamp or 0 for opened in witnesses),
-        new,
-    )
+    with _evidence(writer.log, content):
+        try:
+            taken = check_cosignature(writer.log, content)
+        except CosignatureError as error:
+            if error.kind == "replayed" and error.known is not None:
+                return error.known
+            raise
+        writer.put(f"checkpoints/{taken.size}", taken.note.encode())
+        return taken
 
 
-def _fits(writer: LogWriter, checkpoint: Checkpoint) -> bool:
-    if checkpoint.size > writer.size:
-        return False
-    return checkpoint.size > 0 and TileReader(writer.directory, checkpoint.size).root() == checkpoint.root
+def hand_in(directory: Path, content: bytes, *, now: int | None = None) -> TakenIn:
+    """The same without the log's keys, for a file that lies on the administrator's machine. Holds the log's lock.
+
+    Args:
+        directory: the log's.
+        now: seconds since 1970; the clock's when left out.
+
+    Raises:
+        CosignatureError: as ``take_in``; also for one that is here already.
+        LogError: the log is damaged or in use, or the disk is full.
+    """
+    lock = FileLock(directory / ".lock", timeout=LOCK_TIMEOUT, mode=0o600)
+    SchoolLog.open(directory)
+    try:
+        with lock:
+            log = SchoolLog.open(directory)
+            with _evidence(log, content):
+                taken = check_cosignature(log, content, now=now)
+            file = directory / f"checkpoints/{taken.size}"
+            file.parent.mkdir(exist_ok=True)
+            write_atomically(file, taken.note.encode())
+            return taken
+    except Timeout as error:
+        raise LogError(
+            f"another process has been writing {directory} for a minute", "try again later"
+        ) from error
+    except OSError as error:
+        raise LogError(
+            f"the cosignature cannot be kept in {directory}: {error.strerror}",
+            "make room, then take it in again",
+        ) from error
+
+
+@contextmanager
+def _evidence(log: SchoolLog, content: bytes) -> Iterator[None]:
+    """Keep what contradicts the log."""
+    try:
+        yield
+    except CosignatureError as error:
+        if error.kind == "contradiction":
+            error.evidence = keep_contradiction(log, content)
+            if error.evidence is not None:
+                error.message += f"; both checkpoints are kept in {error.evidence}"
+        raise
+
+
+def keep_contradiction(log: SchoolLog, data: bytes) -> Path | None:
+    """Keep a cosigned checkpoint that contradicts the log, beside the log's own newest one.
+
+    Returns:
+        the directory; None when there are too many already.
+    """
+    parent = log.directory / "evidence"
+    there = sorted(parent.glob("*-cosignature")) if parent.is_dir() else []
+    for one in there:
+        if (one / "cosigned").is_file() and (one / "cosigned").read_bytes() == data:
+            return one
+    if len(there) >= _MAX_KEPT:
+        return None
+    place = parent / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z-cosignature"
+    place.mkdir(parents=True)
+    write_atomically(place / "cosigned", data)
+    write_atomically(place / "ours", log.note.encode())
+    write_atomically(place / "README.txt", _README.encode())
+    return place
+
+
+_README = """The file “cosigned” is a checkpoint that a witness of this school cosigned. It states another root for its
+number of entries than the log has, whose newest checkpoint is in “ours”. If both bear the signature of the log, the
+log was forked, and the witness's own directory holds the whole proof. If only “ours” does, somebody showed the
+witness a log that this key did not sign.
+"""
+
+
+def _opened(note: Note, policy: Policy) -> list[Opened]:
+    witnesses = list(policy.witnesses.values())
+    if not any(key.made(line) for key in witnesses for line in note.signatures):
+        names = ", ".join(dict.fromkeys(printable_line(line.name, 80) for line in note.signatures[:8]))
+        raise CosignatureError(
+            "unknown",
+            f"no known witness of this school cosigned it; it is signed by {names}",
+            "if that is the school's key, compare it with the school by telephone, then: provision audit add-witness",
+        )
+    try:
+        return open_note(note, witnesses)
+    except NoteError as error:
+        raise CosignatureError(
+            "forged", f"it does not hold: {printable_line(str(error))}", "ask the school to sign again"
+        ) from error
+
+
+def _root(log: SchoolLog, size: int) -> bytes:
+    try:
+        return TileReader(log.directory, size).root()
+    except TlogError as error:
+        raise LogError(
+            f"the tiles of {log.directory} cannot be read: {error}", "see: provision audit verify"
+        ) from error
+
+
+def _base(log: SchoolLog, checkpoint: Checkpoint, given: Note) -> Note:
+    """The checkpoint of that size with the log's own signatures, and the cosignatures that are kept."""
+    kept = log.archived_at(checkpoint.size)
+    if kept is not None:
+        if kept.text != checkpoint.text:
+            raise LogError(
+                f"checkpoints/{checkpoint.size} in {log.directory} does not fit the log",
+                "see: provision audit verify",
+            )
+        return kept
+    if log.size == checkpoint.size and log.note.text == checkpoint.text:
+        return log.note
+    # A size that was not archived: the file brings the log's own signature of that time.
+    lines = []
+    for key in _log_keys(log):
+        for line in given.signatures:
+            if key.made(line):
+                try:
+                    key.verify(checkpoint.text, line)
+                    lines.append(line)
+                except NoteError as error:
+                    raise CosignatureError(
+                        "forged",
+                        f"it does not hold: {printable_line(str(error))}",
+                        "ask the school to sign again",
+                    ) from error
+    if not lines:
+        raise CosignatureError(
+            "forged",
+            "the checkpoint in it is not signed with the key of this log",
+            "ask the school to sign again",
+        )
+    return Note(checkpoint.text, tuple(lines))
+
+
+def _log_keys(log: SchoolLog) -> list[VerifierKey]:
+    """Every key that this log ever had, as its entries say."""
+    keys = list(log.policy.logs)
+    for entry in log.entries():
+        if entry.type == "log.opened":
+            named = entry.data.get("keys")
+        elif entry.type == "key.added" and entry.data.get("purpose") == "log":
+            named = [entry.data.get("key")]
+        else:
+            continue
+        for text in named if isinstance(named, list) else []:
+            with suppress(NoteError):
+                key = VerifierKey.parse(str(text))
+                if key not in keys:
+                    keys.append(key)
+    return keys
+
+
+def _stated(note: Note, key: VerifierKey) -> int | None:
+    """The time of the cosignature by this key that is kept."""
+    line: Signature
+    for line in note.signatures:
+        if key.made(line):
+            try:
+                return key.verify(note.text, line)
+            except NoteError:
+                return None
+    return None
+
+
+def _said(seconds: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):
+        return f"second {seconds}"

@@ -6,13 +6,11 @@ from provision.audit.witness.keyfile import KEY_FILE, PUBLIC_FILE, KeyFile, make
 from provision.audit.witness.news import News
 from provision.audit.witness.sources import DirectorySource, HttpsSource, Source
 from provision.audit.witness.store import Trust, WitnessStore
-from provision.audit.witness.taking import CosignatureError, TakenIn, check_cosignature, take_in
 from provision.audit.witness.visit import Visit, file_name, visiting
 
 __all__ = [
     "KEY_FILE",
     "PUBLIC_FILE",
-    "CosignatureError",
     "DirectorySource",
     "Evidence",
     "EvidenceError",
@@ -22,15 +20,12 @@ __all__ = [
     "RefusedLogError",
     "Source",
     "SourceError",
-    "TakenIn",
     "Trust",
     "Visit",
     "WitnessError",
     "WitnessStore",
-    "check_cosignature",
     "file_name",
     "list_evidence",
     "make_key",
-    "take_in",
     "visiting",
 ]

@@ -365,36 +365,34 @@ class _Look:
         for size, root in sorted(self.news.roots.items()):
             offered = [key for index, key in self.news.added if index < size and key.name == trust.origin]
             offered = [key for key in offered if key not in (*trust.keys, *trust.former)]
-            if not offered:
-                continue
-            note = self._vouching(size, root)
-            if note is None:
-                continue
-            try:
-                signed = [opened.key for opened in open_note(note, (*trust.keys, *offered))]
-            except NoteError:
-                continue
-            fresh = [key for key in offered if key in signed]
-            if not fresh or not any(key in trust.keys for key in signed):
-                continue
-            retired = {key for index, key in self.news.retired if index < size}
-            keys = [key for key in (*trust.keys, *fresh) if key not in retired]
-            former = [key for key in trust.keys if key in retired]
-            trust = replace(trust, keys=tuple(keys or fresh), former=(*trust.former, *former))
-            self.archive[size] = _with_lines(note, signed)
+            for note in self._vouching(size, root) if offered else ():
+                try:
+                    signed = [opened.key for opened in open_note(note, (*trust.keys, *offered))]
+                except NoteError:
+                    continue
+                fresh = [key for key in offered if key in signed]
+                if not fresh or not any(key in trust.keys for key in signed):
+                    continue
+                retired = {key for index, key in self.news.retired if index < size}
+                keys = [key for key in (*trust.keys, *fresh) if key not in retired]
+                former = [key for key in trust.keys if key in retired]
+                trust = replace(trust, keys=tuple(keys or fresh), former=(*trust.former, *former))
+                self.archive[size] = _with_lines(note, signed)
+                break
         return trust
 
-    def _vouching(self, size: int, root: bytes) -> Note | None:
-        """The checkpoint of this size, if the source has it and it fits the entries."""
+    def _vouching(self, size: int, root: bytes) -> Iterator[Note]:
+        """The checkpoints of this size that the source has, as far as they fit the entries."""
         if size == self.new.size:
-            return self.whole
+            yield self.whole
         data = self.source.read(f"checkpoints/{size}", MAX_NOTE)
         try:
             note = Note.parse(data) if data is not None else None
             fits = note is not None and Checkpoint.parse(note.text) == Checkpoint(self.new.origin, size, root)
         except NoteError:
-            return None
-        return note if fits else None
+            return
+        if note is not None and fits:
+            yield note
 
     def _refuse_stranger(self, signed: bool) -> None:
         """What nobody known has signed is not called a damaged copy of the log."""

@@ -223,7 +223,7 @@ def test_a_new_key_counts_when_the_old_one_vouches_for_it(city: City, home: Path
     assert store.trust.keys == (city.keys[0].verifier,)
     assert len(store.trust.former) == 2
     city.beat()
-    sign(home, city)
+    sign(home, city, 1_800_000_002)
 
 
 @pytest.mark.parametrize(("archive", "both"), [(False, True), (True, False)])
@@ -297,7 +297,7 @@ def test_a_source_that_is_renewed_while_it_is_read_is_read_again(city: City, hom
             data = super().read(path, limit)
             if path == "checkpoint" and not self.grown:
                 Moving.grown = True
-                city.beat(300)
+                city.beat(30)
             return data
 
     with visiting(home, Moving(city.directory)) as visit:
