@@ -116,7 +116,9 @@ def judge_held(
             continue
         its = one.checkpoint
         if its.size > size:
-            findings.add("rolled-back/checkpoint", size, last=its.size - 1, source=one.source, have=size)
+            findings.add(
+                "rolled-back/checkpoint", size, last=its.size - 1, source=one.source, size=its.size, have=size
+            )
             other = beyond.setdefault(its.size, one)
             if other.checkpoint.root != its.root:
                 findings.add("forked/two", size=its.size, source=other.source, other=one.source)

@@ -4,7 +4,7 @@ A piece is a range of bundles. What comes back of it is small: the roots of its 
 is wrong with them, and the few entries that say something about keys and runs.
 """
 
-import json
+import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,7 +14,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from provision.audit.entries import Entry, EntryError, is_canonical, parse
+from pydantic_core import from_json, to_json
+
+from provision.audit.entries import Entry, EntryError, canonical, parse
 from provision.audit.tlog import (
     HASH_SIZE,
     TILE_WIDTH,
@@ -33,11 +35,12 @@ KEPT = 25
 #: Time of an entry that has none which can be read.
 NO_TIME = -1
 
+_TEXTS = ("specversion", "id", "source", "type", "time")
+_TEXT = {str}
+_PLAIN = frozenset({str, int, bool, type(None)})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# The same form as ``entries.is_canonical`` tries first; an encoder made once is faster than ``json.dumps``.
-_quick = json.JSONEncoder(
-    ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False, allow_nan=False
-).encode
+# Keys with such characters sort differently in UTF-16, which RFC 8785 asks for, than in Python.
+_ASTRAL = re.compile(rb"[\xf0-\xf4]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ class Piece:
     overflow: Counter[str] = field(default_factory=Counter)
     events: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
     results: dict[str, Results] = field(default_factory=dict)
-    types: Counter[str] = field(default_factory=Counter)
+    types: dict[str, int] = field(default_factory=dict)
 
     def problem(self, text: str, entry: int, **facts: str | int) -> None:
         """Note what is wrong with an entry."""
@@ -209,27 +212,27 @@ def fold(hashes: bytes) -> bytes:
 
 
 def _look_at_entries(piece: Piece, origin: str, first: int, raws: list[bytes]) -> None:
-    types, times = piece.types, piece.times
+    types, add_time = piece.types, piece.times.append
     for index, raw in enumerate(raws, first):
         try:
-            entry = parse(index, raw)
-            canonical = _is_canonical(entry)
+            entry, is_canonical = _read(index, raw)
         except (EntryError, RecursionError) as error:
             piece.problem("form/unreadable", index, error=str(error) or "it is nested too deeply")
-            times.append(NO_TIME)
+            add_time(NO_TIME)
             continue
         event = entry.event
-        if not canonical:
+        if not is_canonical:
             piece.problem("form/canonical", index)
         if event["source"] != origin:
             piece.problem("source/other", index, source=event["source"])
         moment = milliseconds(event["time"])
         if moment == NO_TIME:
             piece.problem("form/time", index, time=event["time"])
-        times.append(moment)
+        add_time(moment)
         kind = event["type"]
         # A hostile log could have a type of its own for each entry.
-        types[kind if len(types) < 1000 or kind in types else "…"] += 1
+        kind = kind if kind in types or len(types) < 1000 else "…"
+        types[kind] = types.get(kind, 0) + 1
         if index == 0 and kind != "log.opened":
             piece.problem("form/opening", index, type=kind)
         if kind == "task.result":
@@ -241,16 +244,48 @@ def _look_at_entries(piece: Piece, origin: str, first: int, raws: list[bytes]) -
                 piece.problem("form/data", index, type=kind, field=str(wrong))
 
 
-def _is_canonical(entry: Entry) -> bool:
+def _read(index: int, raw: bytes) -> tuple[Entry, bool]:
+    """An entry, and whether it is in canonical form. Fast for those that are as they should be.
+
+    Raises:
+        EntryError: it is none.
+    """
     try:
-        if _quick(entry.event).encode() == entry.raw:
-            return True
-    except UnicodeEncodeError:
-        pass
-    except ValueError:
-        # NaN and infinity, which Python reads and JSON does not have.
+        event = from_json(raw, allow_inf_nan=False, cache_strings="keys")
+        good = type(event["data"]) is dict and {type(event[name]) for name in _TEXTS} == _TEXT
+    except (ValueError, TypeError, LookupError):
+        good = False
+    if not good:
+        # What only Python reads, or nobody: this says what is wrong with it.
+        entry = parse(index, raw)
+        return entry, _exactly_canonical(entry)
+    entry = Entry(index, raw, event)
+    if (raw.isascii() or not _ASTRAL.search(raw)) and _is_ordered(event) and to_json(event) == raw:
+        return entry, True
+    return entry, _exactly_canonical(entry)
+
+
+def _is_ordered(event: dict[str, Any]) -> bool:
+    """Whether the keys of all objects are sorted, and no number is a fraction, which has several spellings."""
+    pending: list[Any] = [event]
+    for value in pending:
+        if type(value) is dict:
+            names = list(value)
+            if names != sorted(names):
+                return False
+            pending += [item for item in value.values() if type(item) not in _PLAIN]
+        elif type(value) is list:
+            pending += [item for item in value if type(item) not in _PLAIN]
+        elif type(value) is float:
+            return False
+    return True
+
+
+def _exactly_canonical(entry: Entry) -> bool:
+    try:
+        return canonical(entry.event) == entry.raw
+    except (ValueError, RecursionError):
         return False
-    return is_canonical(entry)
 
 
 def milliseconds(time: str) -> int:

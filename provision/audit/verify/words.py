@@ -198,3 +198,30 @@ REMEDY_OF: Mapping[str, str] = {
     "no-intent": "ask", "run-order": "ask", "unapproved": "ask", "detail-altered": "detail",
     "detail-missing": "detail", "erased/unexplained": "ask", "erased/not-yet": "erase", "anchor": "authority",
 }  # fmt: skip
+
+#: What checking a proof of one entry says.
+CHECKED: Mapping[str, Texts] = {
+    "cosigned": {
+        "en": "PROVED: entry {index} is in the log {origin}, signed by the log and cosigned by {cosigners}.",
+        "es": "PROBADO: la entrada {index} está en el registro {origin}, firmada por él y cofirmada por {cosigners}.",
+        "ca": "PROVAT: l’entrada {index} és al registre {origin}, signada per ell i cosignada per {cosigners}.",
+    },
+    "alone": {
+        "en": "PROVED, BY THE CITY’S WORD ALONE: entry {index} is in the log {origin}; nobody cosigned it.",
+        "es": "PROBADO, SOLO CON LA PALABRA DEL MUNICIPIO: la entrada {index} está en {origin}; nadie la cofirmó.",
+        "ca": "PROVAT, NOMÉS AMB LA PARAULA DEL MUNICIPI: l’entrada {index} és a {origin}; ningú no la va cosignar.",
+    },
+    "bad": {
+        "en": "NOT PROVED: {error}",
+        "es": "NO PROBADO: {error}",
+        "ca": "NO PROVAT: {error}",
+    },
+    "remedy": {
+        "en": "Check that proof, entry and policy belong together; if they do, do not believe the entry, and ask the "
+        "school for its copy of the log.",
+        "es": "Compruebe que prueba, entrada y política van juntas; si es así, no dé la entrada por buena y pida al "
+        "centro su copia del registro.",
+        "ca": "Comproveu que prova, entrada i política van plegades; si és així, no doneu l’entrada per bona i demaneu "
+        "al centre la seva còpia del registre.",
+    },
+}
