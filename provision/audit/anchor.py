@@ -14,10 +14,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from cryptography import x509
+from filelock import FileLock, Timeout
 
+from provision.audit.log import LOCK_TIMEOUT
 from provision.audit.timestamp import (
     MAX_RESPONSE,
     MAX_ROOTS,
+    TimeStamp,
     TimeStampError,
     chain_pem,
     check_time_stamp,
@@ -88,8 +91,9 @@ def add_anchor(
         url: address of the time-stamp authority.
         roots: PEM files with the certificates that the authority's own must lead to.
         note: the checkpoint, as a signed note; the newest one when left out.
-        archive: puts a note under ``checkpoints/<size>``, keeping the signatures of one that is there; without it,
-            it is written only where there is none.
+        archive: puts a note under ``checkpoints/<size>``, keeping the signatures of one that is there
+            (``LogWriter.archive``, whose writer holds the log's lock); without it, the log's lock is taken here and a note
+            is written only where there is none.
 
     Raises:
         AnchorError: there is no checkpoint to stamp, or an archived one of the same size says something else.
@@ -108,20 +112,36 @@ def add_anchor(
     stamp = request_time_stamp(opened.text.encode(), url, trusted)
     if archive is not None:
         archive(opened)
-    elif kept is None:
-        (directory / "checkpoints").mkdir(mode=0o755, exist_ok=True)
-        write_atomically(directory / "checkpoints" / str(size), opened.encode(), mode=_MODE)
+        file = _keep(directory, size, _chain_name(url), trusted, stamp)
+    else:
+        try:
+            # Nobody may put a cosigned checkpoint in that place between our look and our writing.
+            with FileLock(directory / ".lock", timeout=LOCK_TIMEOUT, mode=0o600):
+                if _archived(directory, size) is None:
+                    (directory / "checkpoints").mkdir(mode=0o755, exist_ok=True)
+                    write_atomically(directory / "checkpoints" / str(size), opened.encode(), mode=_MODE)
+                file = _keep(directory, size, _chain_name(url), trusted, stamp)
+        except Timeout as error:
+            raise AnchorError(
+                f"another process has been writing {directory} for a minute",
+                "Nothing was stored. Wait until it is done, then try again.",
+            ) from error
+    return Anchor(size, stamp.time, stamp.authority, file)
+
+
+def _keep(
+    directory: Path, size: int, chain: str, trusted: Sequence[x509.Certificate], stamp: TimeStamp
+) -> Path:
     anchors = directory / "anchors"
     anchors.mkdir(mode=0o755, exist_ok=True)
-    # The certificates first: a stamp without them could not be checked offline.
-    chain = _chain_name(url)
-    # Those of earlier stamps stay: an authority renews its certificates.
+    # The certificates first: a stamp without them could not be checked offline. Those of earlier stamps stay: an
+    # authority renews its certificates.
     earlier = read_file(directory, f"anchors/{chain}", MAX_ROOTS)
     known = load_roots([earlier]) if earlier else []
     write_atomically(anchors / chain, chain_pem(list(dict.fromkeys([*known, *trusted]))), mode=_MODE)
     file = anchors / f"{size}.tsr"
     write_atomically(file, stamp.response, mode=_MODE)
-    return Anchor(size, stamp.time, stamp.authority, file)
+    return file
 
 
 def check_anchors(directory: Path, roots: Sequence[bytes] | None = None) -> list[AnchorResult]:

@@ -5,8 +5,8 @@
     README.md (LLEGIU-ME.md, LEEME.md)  how to verify, with this tool, with others, and by hand
     log/                                the log as it is kept: checkpoint, tile/, policy, checkpoints/, anchors/, …
     policy.txt                          what the verifier relies on: the log's own policy, or the one that was given
-    proofs/<index>-<type>.tlog-proof    inclusion proof of each run's intent and end in the period, with the entry
-    proofs/<index>-<type>.json          the entry that it proves, byte for byte
+    proofs/<index>-<type>.tlog-proof    inclusion proof of each run's intent and end in the period
+    proofs/….tlog-proof.json            the entry that it proves, byte for byte
     report.<lang>.html                  the report of the period
     SHA256SUMS                          of all files before it
 
@@ -141,12 +141,6 @@ def write_pack(
 def _best(log: SchoolLog, policy: Policy) -> tuple[tuple[int, Note], int | None]:
     """The checkpoint that proofs lead to: the newest with the whole quorum, else the newest."""
     newest = log.size, log.note
-    for size, note in [newest, *reversed(log.archived())]:
-        try:
-            if 0 < size <= log.size and (opinion := policy.open(note)).quorum_met:
-                return (size, note), size if opinion.witnesses else None
-        except TlogError:
-            continue
     try:
         policy.open(log.note)
     except TlogError as error:
@@ -154,6 +148,12 @@ def _best(log: SchoolLog, policy: Policy) -> tuple[tuple[int, Note], int | None]
             f"the policy does not fit this log: {error}",
             "Name the policy that the school gave you with --policy.",
         ) from None
+    for size, note in [newest, *reversed(log.archived())]:
+        try:
+            if 0 < size <= log.size and (opinion := policy.open(note)).quorum_met:
+                return (size, note), size if opinion.witnesses else None
+        except TlogError:
+            continue
     return newest, None
 
 
@@ -188,7 +188,7 @@ class _Pack:
         for entry in self.log.entries():
             if entry.type in PROVED and selection.fits(entry):
                 name = f"proofs/{entry.index:06d}-{entry.type}"
-                self.put(archive, f"{name}.json", entry.raw)
+                self.put(archive, f"{name}.tlog-proof.json", entry.raw)
                 self.put(archive, f"{name}.tlog-proof", self._proof(readers, entry).encode())
                 number += 1
                 example = example or self._example(entry, name)
@@ -201,8 +201,7 @@ class _Pack:
             hashes = readers[size].inclusion_proof(entry.index)
             root = Checkpoint.parse(note.text).root
             verify_inclusion(hashes, entry.index, size, leaf_hash(entry.raw), root)
-            # The entry goes along, so that the proof and a policy are all that a check needs.
-            return LogProof(entry.index, tuple(hashes), note.encode(), entry.raw)
+            return LogProof(entry.index, tuple(hashes), note.encode())
         except TlogError as error:
             raise LogError(
                 f"entry {entry.index} does not fit the checkpoint over {size} entries: {error}",
@@ -221,8 +220,11 @@ class _Pack:
         self.put(archive, "log/checkpoint", self.log.note.encode())
         for name, data in self._small("policy", MAX_NOTE):
             self.put(archive, name, data)
-        for name, data in _tiles(self.log):
-            self.put(archive, f"log/{name}", data)
+        # A verifier that is shown an earlier checkpoint asks for tiles as wide as they were then.
+        for size in sorted({self.log.size, self.best_size}):
+            for name, data in _tiles(self.log, size):
+                if f"log/{name}" not in self.sums:
+                    self.put(archive, f"log/{name}", data)
         for name, data in self._folder("checkpoints", str.isdigit, MAX_NOTE):
             self.put(archive, name, data)
         for name, data in self._folder("anchors", lambda one: one.endswith((".tsr", ".pem")), _MAX_ANCHOR):
@@ -256,27 +258,30 @@ class _Pack:
                 yield from self._small(f"{folder}/{name}", limit)
 
 
-def _tiles(log: SchoolLog) -> Iterator[tuple[str, bytes]]:
-    """Every tile and bundle of the checkpoint's size, as wide as that size needs it."""
-    reader = log.reader
+def _tiles(log: SchoolLog, size: int) -> Iterator[tuple[str, bytes]]:
+    """Every tile and bundle of a tree, as wide as its size needs it; of an earlier tree only what differs."""
+    reader = TileReader(log.directory, size)
+    earlier = size != log.size
     try:
-        for number, width in _widths(log.size):
+        for number, width in _widths(size, only_partial=earlier):
             yield bundle_path(number, width), encode_bundle(reader.bundle(number))
-        level, count = 0, log.size
+        level, count = 0, size
         while count:
-            for number, width in _widths(count):
+            for number, width in _widths(count, only_partial=earlier):
                 yield tile_path(level, number, width), reader.tile(level, number)
             level, count = level + 1, count // TILE_WIDTH
     except TlogError as error:
-        raise LogError(
-            f"the log is damaged: {error}",
-            _DAMAGED.format(log.directory),
-        ) from error
+        raise LogError(f"the log is damaged: {error}", _DAMAGED.format(log.directory)) from error
 
 
-def _widths(count: int) -> Iterator[tuple[int, int]]:
-    for number in range((count + TILE_WIDTH - 1) // TILE_WIDTH):
-        yield number, min(count - number * TILE_WIDTH, TILE_WIDTH)
+def _widths(count: int, *, only_partial: bool) -> Iterator[tuple[int, int]]:
+    """Number and width of the tiles of a level that has ``count`` hashes."""
+    full, rest = divmod(count, TILE_WIDTH)
+    if not only_partial:
+        for number in range(full):
+            yield number, TILE_WIDTH
+    if rest:
+        yield full, rest
 
 
 def _info(name: str) -> zipfile.ZipInfo:

@@ -9,7 +9,7 @@ import jinja2
 
 from provision import paths
 from provision.audit.log import SchoolLog
-from provision.audit.tlog import Kind, Policy
+from provision.audit.tlog import Kind, Policy, VerifierKey
 from provision.audit.words import Language, long_time
 
 #: What the README is called, so that whoever unpacks sees it.
@@ -52,9 +52,8 @@ def readme(
         anchors: sizes of the checkpoints that have a time stamp.
         detail: whether the runs' steps are in the pack. report: whether the report is.
     """
-    note = log.note if cosigned is None else log.archived_at(cosigned) or log.note
-    opinion = policy.open(note)
-    signers = sorted(opinion.logs, key=lambda key: key.kind is not Kind.ED25519)
+    opinion = policy.open(log.note if cosigned is None else log.archived_at(cosigned) or log.note)
+    newest, best = (_ed25519(one.logs) for one in (policy.open(log.note), opinion))
     witnesses = [
         (name, policy.witnesses[name].vkey, long_time(datetime.fromtimestamp(time, UTC), UTC, lang))
         for name, time in sorted(opinion.witnesses.items())
@@ -71,8 +70,11 @@ def readme(
         origin=log.origin,
         size=log.size,
         root=log.root.hex(),
-        log_key=signers[0].vkey,
-        ed25519=signers[0].kind is Kind.ED25519,
+        # After a change of keys the two differ. No other program here knows keys of other kinds.
+        log_key=newest,
+        cosigned_key=best,
+        proof_key=best if cosigned is None or example.index < cosigned else newest,
+        ed25519=bool(newest and best),
         keys=[key.vkey for key in policy.logs if key.name == log.origin],
         witnesses=witnesses,
         cosigned=cosigned,
@@ -82,3 +84,7 @@ def readme(
         detail=detail,
         report=f"report.{lang}.html" if report else "",
     )
+
+
+def _ed25519(keys: Sequence[VerifierKey]) -> str:
+    return next((key.vkey for key in keys if key.kind is Kind.ED25519), "")

@@ -98,6 +98,21 @@ def test_a_function_that_archives_is_called_with_the_note(log: SmallLog, authori
     assert kept(log) == [f"anchors/{log.size}.tsr", "anchors/127.0.0.1.pem"]
 
 
+def test_a_checkpoint_that_is_cosigned_while_the_authority_answers_keeps_its_cosignature(
+    log: SmallLog, authority: Authority
+) -> None:
+    cosigned = log.note.add(log.witness.sign(log.note.text, 1_800_000_000)).encode()
+    archived = log.directory / "checkpoints" / str(log.size)
+
+    def slowly(request: bytes) -> tuple[int, str, bytes]:
+        archived.write_bytes(cosigned)
+        return authority.reply(authority.sign(request))
+
+    authority.behaviour = slowly
+    add_anchor(log.directory, authority.url, [authority.ca])
+    assert archived.read_bytes() == cosigned
+
+
 def test_certificates_of_earlier_stamps_stay_when_the_authority_renews_its_root(
     tmp_path: Path, serve: Serve
 ) -> None:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from provision.audit.pack import Packed, write_pack
 from provision.audit.packreadme import NAMES
 from provision.audit.select import Selection
 from provision.audit.tlog import Checkpoint, LogProof, Note, NoteError, Policy, TileReader, grow, tile_path
+from provision.audit.verify import verify
 from provision.audit.words import LANGUAGES, Language
 from provision.errors import UsageError
 from tests.unit.audit.small_log import ADA, ORIGIN, RUN, SmallLog, a_run, everyday, opening, target
@@ -109,7 +111,7 @@ def test_a_changed_entry_fails_the_readmes_commands(
 ) -> None:
     packed(log, tmp_path / "pack.zip")
     place = unpacked(tmp_path / "pack.zip", tmp_path / "here")
-    entry = place / "proofs" / "000002-run.intent.json"
+    entry = place / "proofs" / "000002-run.intent.tlog-proof.json"
     entry.write_bytes(entry.read_bytes().replace(b"Ada", b"Eva"))
     (command,) = (line for line in commands((place / "README.md").read_text()) if "verify-inclusion" in line)
     code, report = theirs(command, place, monkeypatch)
@@ -127,12 +129,13 @@ def test_each_announcement_and_end_of_a_run_has_a_proof_that_needs_nothing_but_t
     policy = Policy.parse((place / "policy.txt").read_bytes())
     for file in proofs:
         proof = LogProof.parse(file.read_bytes())
-        entry = file.with_suffix(".json").read_bytes()
-        assert proof.extra == entry
+        entry = file.with_name(f"{file.name}.json").read_bytes()
         assert proof.verify(entry, policy).quorum_met
 
 
-def test_proofs_lead_to_the_cosigned_checkpoint_and_later_entries_to_the_newest(tmp_path: Path) -> None:
+def test_proofs_lead_to_the_cosigned_checkpoint_and_later_entries_to_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     early = SmallLog(tmp_path / "log", [*opening(), *a_run()], cosigned=True)
     grown = grow_by(early, a_run("second"))
     result = packed(early, tmp_path / "pack.zip")
@@ -141,7 +144,7 @@ def test_proofs_lead_to_the_cosigned_checkpoint_and_later_entries_to_the_newest(
     policy = Policy.parse((place / "policy.txt").read_bytes())
     sizes = {}
     for file in (place / "proofs").glob("*.tlog-proof"):
-        proof, entry = LogProof.parse(file.read_bytes()), file.with_suffix(".json").read_bytes()
+        proof, entry = LogProof.parse(file.read_bytes()), file.with_name(f"{file.name}.json").read_bytes()
         sizes[file.name[:6]] = Checkpoint.parse(Note.parse(proof.checkpoint).text).size
         if sizes[file.name[:6]] == 8:
             assert proof.verify(entry, policy).quorum_met
@@ -149,6 +152,9 @@ def test_proofs_lead_to_the_cosigned_checkpoint_and_later_entries_to_the_newest(
             with pytest.raises(NoteError, match="not cosigned by school"):
                 proof.verify(entry, policy)
     assert sizes == {"000002": 8, "000007": 8, "000008": 14, "000013": 14}
+    told = [line for line in commands((place / "README.md").read_text()) if line.startswith("aics-tlog")]
+    reports = [theirs(line, place, monkeypatch) for line in told[:-1]]
+    assert [(code, report.get("size")) for code, report in reports] == [(0, 14), (0, 8), (0, 14)]
 
 
 def grow_by(log: SmallLog, data: Sequence[Data]) -> int:
@@ -161,6 +167,17 @@ def grow_by(log: SmallLog, data: Sequence[Data]) -> int:
     text = Checkpoint(ORIGIN, growth.size, growth.root).text
     (log.directory / "checkpoint").write_bytes(Note(text, (log.key.sign(text),)).encode())
     return growth.size
+
+
+def test_this_tool_says_the_same_of_the_unpacked_log_as_of_the_log_itself(
+    log: SmallLog, tmp_path: Path
+) -> None:
+    packed(log, tmp_path / "pack.zip")
+    place = unpacked(tmp_path / "pack.zip", tmp_path / "here")
+    policy, now = SchoolLog.open(log.directory).policy, datetime(2026, 11, 24, tzinfo=UTC)
+    one, other = (verify(where, policy, now=now).as_data() for where in (log.directory, place / "log"))
+    assert one == other
+    assert one["size"] == log.size
 
 
 def test_the_same_log_gives_the_same_bytes_and_the_sums_are_right(log: SmallLog, tmp_path: Path) -> None:
@@ -236,7 +253,7 @@ def test_the_report_is_in_it_under_its_language(log: SmallLog, tmp_path: Path) -
 def test_proofs_are_of_the_period_that_was_asked_for(log: SmallLog, tmp_path: Path) -> None:
     result = packed(log, tmp_path / "pack.zip", selection=Selection(since="2026-11-05T00:00:00.000Z"))
     assert result.proofs == 1
-    assert "000007-run.ended.json" in " ".join(zipfile.ZipFile(tmp_path / "pack.zip").namelist())
+    assert "000007-run.ended.tlog-proof.json" in " ".join(zipfile.ZipFile(tmp_path / "pack.zip").namelist())
     nothing = packed(log, tmp_path / "none.zip", selection=Selection(since="2027-01-01T00:00:00.000Z"))
     assert nothing.proofs == 0
     place = unpacked(tmp_path / "none.zip", tmp_path / "here")
