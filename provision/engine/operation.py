@@ -86,6 +86,7 @@ class Operation:
         self._stop_reason = ""
         self._record_fault = ""
         self._finish_apt = False
+        self._packages: dict[str, list[str]] = {}
 
     def __enter__(self) -> "Operation":
         with ExitStack() as stack:
@@ -158,6 +159,7 @@ class Operation:
                 sources=sources,
             )
             self._finish_apt = self._finish_apt or state.finish_apt
+            self._packages[host.name] = list(state.packages)
             checks += state.checks
         return checks
 
@@ -258,6 +260,10 @@ class Operation:
         inventory = self.prepared.inventory()
         if self._finish_apt:
             inventory["all"]["vars"]["provision_finish_apt"] = True
+        for group in inventory["all"]["children"].values():
+            for name, variables in group["hosts"].items():
+                # Spares the roles from having apt read all package lists only to learn that nothing is missing.
+                variables["provision_packages"] = self._packages.get(name, [])
 
         def on_event(event: Event) -> None:
             if isinstance(event, TaskResult):

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    StringConstraints,
+    ValidationError,
+)
 
 from provision import names
 from provision.engine.ssh import Connection
@@ -29,6 +37,8 @@ _LOOK = Path(__file__).with_name("remote_look.py")
 
 
 Words = Annotated[str, AfterValidator(printable_line)]
+#: Debian Policy 5.6.7. These names go into Ansible's inventory, where braces would be a template.
+PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]*$", max_length=200)]
 
 
 class Facts(BaseModel):
@@ -46,6 +56,7 @@ class Facts(BaseModel):
     systemd: bool
     read_only: bool
     apt_interrupted: bool
+    packages: Annotated[list[PackageName], Field(max_length=20000)]
     listeners: Annotated[dict[Words, Words], Field(max_length=100)]
     apt: Annotated[dict[Words, Words], Field(max_length=100)]
 
@@ -70,10 +81,16 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class HostState:
-    """What a host told about itself."""
+    """What a host told about itself.
+
+    Args:
+        finish_apt: an installation of packages was cut off there.
+        packages: names of the packages that are installed.
+    """
 
     checks: tuple[Check, ...]
     finish_apt: bool
+    packages: tuple[str, ...]
 
 
 def look(
@@ -115,7 +132,7 @@ def look(
         *_clock(host, offset),
         *_network(workspace, school, host, services, facts),
     ]
-    return HostState(tuple(checks), facts.apt_interrupted)
+    return HostState(tuple(checks), facts.apt_interrupted, tuple(facts.packages))
 
 
 def _facts(host: ResolvedHost, text: str) -> Facts:

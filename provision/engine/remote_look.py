@@ -78,6 +78,18 @@ def resolve(names: list[str]) -> dict[str, list[str]]:
     return found
 
 
+def packages() -> list[str]:
+    """Names of the packages that are installed to the end."""
+    done = subprocess.run(
+        ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Package}\n"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    pairs = (line.split() for line in done.stdout.splitlines())
+    return sorted({pair[1] for pair in pairs if len(pair) == 2 and pair[0] == "installed"})
+
+
 def main() -> None:
     request = json.loads(sys.stdin.read())
     release = os_release()
@@ -96,6 +108,7 @@ def main() -> None:
         "listeners": listeners({80, 443}),
         "resolved": resolve(request["hostnames"]),
         "apt": apt_sources() if request["sources"] else {},
+        "packages": packages(),
         "apt_interrupted": any(Path("/var/lib/dpkg/updates").glob("[0-9]*")),
         "read_only": not os.access("/etc", os.W_OK),
     }

@@ -3,7 +3,7 @@
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -12,6 +12,7 @@ from provision.audit.detail import DetailStore
 from provision.engine import operation as operation_module
 from provision.engine.events import Event, TaskResult
 from provision.engine.operation import Operation
+from provision.engine.preflight import HostState
 from provision.engine.preparation import Prepared
 from provision.engine.remedies import remedy_for
 from provision.engine.runner import RunRequest, RunResult
@@ -44,7 +45,10 @@ class FakeRun:
     events: tuple[Event, ...] = (CHANGED,)
     outcome = "successful"
 
+    requests: ClassVar[list[RunRequest]] = []
+
     def __init__(self, request: RunRequest, on_event: Callable[[Event], None]) -> None:
+        self.requests.append(request)
         self.on_event = on_event
 
     def execute(self) -> RunResult:
@@ -84,6 +88,23 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Opera
 
 def nothing(_: Event) -> None:
     pass
+
+
+def test_the_roles_are_told_which_packages_preflight_has_seen(
+    made: Callable[..., Operation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operation_module, "look", lambda *_, **__: HostState((), False, ("nginx", "sudo")))
+    current = made()
+
+    def told() -> list[Any]:
+        current.plan(nothing)
+        (group,) = FakeRun.requests[-1].inventory["all"]["children"].values()
+        return [variables["provision_packages"] for variables in group["hosts"].values()]
+
+    # Without a look they have to ask apt.
+    assert set(map(tuple, told())) == {()}
+    current.look()
+    assert set(map(tuple, told())) == {("nginx", "sudo")}
 
 
 class FullDisk(FileRecorder):

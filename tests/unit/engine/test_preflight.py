@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from provision.engine.preflight import Check, look
+from provision.engine.preflight import Check, HostState, look
 from provision.engine.ssh import Answer, Connection
 from provision.errors import RefusedError
 from provision.model import Workspace, load_workspace
@@ -32,6 +32,7 @@ FACTS: dict[str, Any] = {
     "listeners": {"80": "nginx"},
     "apt": {"https://mirror.example/debian": ""},
     "apt_interrupted": False,
+    "packages": ["nginx", "libstdc++6"],
     "read_only": False,
 }
 
@@ -66,15 +67,19 @@ def dns(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     return entries
 
 
-def answers(
-    made: Workspace, server: Server, *, address: str = "192.0.2.10", acme: bool = True
-) -> list[Check]:
+def state(made: Workspace, server: Server, *, address: str = "192.0.2.10", acme: bool = True) -> HostState:
     school = made.school("escola-pi")
     host = replace(school.hosts["main"], address=address)
     if not acme:
         school = replace(school, tls=InternalTls(mode="internal"))
     services = list(school.services.values())
-    return list(look(made, school, host, cast("Connection", server), services).checks)
+    return look(made, school, host, cast("Connection", server), services)
+
+
+def answers(
+    made: Workspace, server: Server, *, address: str = "192.0.2.10", acme: bool = True
+) -> list[Check]:
+    return list(state(made, server, address=address, acme=acme).checks)
 
 
 def facts(**changes: Any) -> Server:
@@ -99,6 +104,9 @@ def test_an_answer_with_a_garbled_value_is_refused_by_its_name_in_plain_words(
         shown = "".join(check.found + check.remedy for check in answers(workspace, facts(**{key: value})))
         assert "\x1b" not in shown
         return
+    if isinstance(value, list) and isinstance(FACTS[key], list):
+        assert answers(workspace, facts(**{key: value}))
+        return
     with pytest.raises(RefusedError) as caught:
         answers(workspace, facts(**{key: value}))
     assert caught.value.message == f"192.0.2.10 answered something else than expected: no usable {key}"
@@ -108,6 +116,20 @@ def test_an_answer_with_a_garbled_value_is_refused_by_its_name_in_plain_words(
 def test_an_answer_that_lacks_a_value_is_refused(workspace: Workspace, key: str) -> None:
     with pytest.raises(RefusedError, match=f"no usable {key}"):
         answers(workspace, Server(json.dumps({name: FACTS[name] for name in FACTS if name != key})))
+
+
+def test_the_packages_that_are_there_are_told(workspace: Workspace, dns: dict[str, list[str]]) -> None:
+    assert state(workspace, facts()).packages == ("nginx", "libstdc++6")
+
+
+@pytest.mark.parametrize(
+    "name", ["{{ lookup('pipe', 'id') }}", "{% if %}", "", "a b", "nginx\n", "-rf", "Ä", "a" * 201]
+)
+def test_a_name_that_is_no_packages_name_never_gets_into_the_inventory(
+    workspace: Workspace, name: str
+) -> None:
+    with pytest.raises(RefusedError, match="no usable packages"):
+        state(workspace, facts(packages=["nginx", name]))
 
 
 @pytest.mark.parametrize("text", ["", "hello", "[]", "null", "[" * 100_000, '{"memory_mb": 1' + "0" * 9999])
