@@ -268,6 +268,39 @@ def test_a_file_that_is_not_as_it_must_be_is_refused(tmp_path: Path, path: str, 
         list(reader.entries()) if "entries" in path else reader.root()
 
 
+def test_what_is_no_file_is_refused_for_that_and_a_huge_one_before_a_byte_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "directory").mkdir()
+    for name in ("pipe", "directory"):
+        with pytest.raises(TreeError, match=f"{name} is not a regular file"):
+            read_file(tmp_path, name, 10)
+    (tmp_path / "huge").write_bytes(bytes(11))
+    (tmp_path / "growing").write_bytes(bytes(10))
+    reads: list[int] = []
+
+    def growing(descriptor: int, size: int) -> bytes:
+        reads.append(size)
+        return bytes(size)
+
+    monkeypatch.setattr(os, "read", growing)
+    with pytest.raises(TreeError, match="larger than the 10 bytes"):
+        read_file(tmp_path, "huge", 10)
+    assert reads == []
+    with pytest.raises(TreeError, match="larger than the 10 bytes"):
+        read_file(tmp_path, "growing", 10)
+    assert sum(reads) == 11
+
+
+@pytest.mark.parametrize("count", [1, 4, 6])
+def test_a_bundle_of_another_width_than_its_name_says_is_refused(tmp_path: Path, count: int) -> None:
+    reader = damaged(tmp_path)
+    (tmp_path / "tile/entries/000.p/5").write_bytes(encode_bundle(some_entries(count)))
+    with pytest.raises(TreeError, match=rf"000.p/5: the bundle has {count} entries where 5 are due"):
+        reader.entry(0)
+
+
 def test_a_directory_that_is_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     reader = damaged(tmp_path / "log")
     (tmp_path / "log/tile/0").rename(tmp_path / "outside")
