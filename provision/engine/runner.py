@@ -160,6 +160,8 @@ def ansible_environment(request: RunRequest, private: Path, mark: str) -> dict[s
         "ANSIBLE_ROLES_PATH": os.pathsep.join(str(directory) for directory in request.roles),
         # ansible-runner sets this to False when it is not given.
         "ANSIBLE_HOST_KEY_CHECKING": "True",
+        # Ours is the only inventory: the other formats' plug-ins need not be loaded and asked.
+        "ANSIBLE_INVENTORY_ENABLED": "ansible.builtin.yaml",
         "ANSIBLE_LOCAL_TEMP": str(private / "tmp"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(private / "cp"),
         "ANSIBLE_NOCOLOR": "1",
