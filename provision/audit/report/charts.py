@@ -114,12 +114,12 @@ def rows(values: Sequence[tuple[str, int]], title: str, text: str, lang: Languag
         values: name and number of each, in order.
     """
     most = max((value for _, value in values), default=0) or 1
-    high, left = 26, 210
+    high, left = 26, 250
     parts: list[Markup] = []
     for place, (name, value) in enumerate(values):
         y = place * high
         wide = (_WIDTH - left - 70) * value / most
-        shown = name if len(name) <= 32 else name[:31] + "…"
+        shown = name if len(name) <= 34 else name[:33] + "…"
         parts.append(Markup('<text class="end" x="{}" y="{}">{}</text>').format(left - 8, y + 17, shown))
         parts.append(
             Markup('<rect class="plain" x="{}" y="{}" width="{:.1f}" height="16"/>').format(

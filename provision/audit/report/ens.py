@@ -125,11 +125,12 @@ def _group(measure: str) -> str:
 def _row(measure: Measure, category: Category, lang: Language) -> Row:
     said: str = getattr(measure.requires, category)
     words = {"aplica": TEXTS[lang]["applies"], "n.a.": TEXTS[lang]["not_required"]}
+    between = f" {TEXTS[lang]['or']} "
     return Row(
         id=measure.id,
         title=getattr(measure.title, lang),
         required=said != "n.a.",
-        requires=words.get(said) or said.replace(" o ", f" {TEXTS[lang]['or']} "),
+        requires=words.get(said) or f"{words['aplica']} {said.replace(' o ', between)}",
         evidence=measure.evidence,
         note=getattr(measure.note, lang) if measure.note else "",
     )

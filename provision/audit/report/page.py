@@ -130,7 +130,9 @@ def render_report(
         type_name=lambda kind: type_name(kind, lang),
         person=lambda entry: who(entry.data, lang),
         where=lambda entry: where(entry.data),
-        mark=lambda run: Cell(kind_of(run), outcome(run.outcome, lang) if run.ended else texts["none"]),
+        mark=lambda run: Cell(
+            kind_of(run), outcome(run.outcome, lang) if run.ended else texts["none"].lower()
+        ),
         title=lambda name: _title(around, name, lang),
     )
     return environment.get_template(
@@ -153,6 +155,7 @@ def render_report(
         chart_runs=_runs_chart(facts, first, last, around, lang),
         chart_changes=_changes_chart(facts, around, lang),
         services=service_changes(log, facts, lang),
+        access=_access(facts.access),
         runs=[_run_row(run, lang) for run in reversed(facts.runs[-MOST_ROWS:])],
         runs_more=max(0, len(facts.runs) - MOST_ROWS),
         failures=[_failure_row(run, facts, around, lang) for run in reversed(facts.failed[-MOST_ROWS:])],
@@ -283,6 +286,23 @@ def _changes_chart(facts: Facts, around: Surroundings, lang: Language) -> dict[s
     )
     svg = charts.rows(values, texts["chart_changes"], text, lang) if values else ""
     return {"svg": svg, "text": text, "rows": values}
+
+
+def _access(entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
+    """Each access with the time of its end; an end stands by itself only where its beginning is not in the period."""
+    found: list[tuple[Entry, str]] = []
+    open_ones: dict[tuple[str, ...], list[int]] = {}
+    for entry in entries:
+        data = Fields(entry.data)
+        which = (*(data.text(name) for name in ("kind", "subject", "run")), where(entry.data))
+        if entry.type == "access.closed" and open_ones.get(which):
+            place = open_ones[which].pop(0)
+            found[place] = (found[place][0], entry.time)
+            continue
+        if entry.type == "access.opened":
+            open_ones.setdefault(which, []).append(len(found))
+        found.append((entry, ""))
+    return found
 
 
 def _run_row(run: Run, lang: Language) -> dict[str, Any]:

@@ -35,10 +35,12 @@ from provision.audit.entries import (
     State,
     Target,
     TaskResult,
+    compose,
+    parse,
     timestamp,
 )
 from provision.audit.log import SchoolLog, writing
-from provision.audit.tlog import SignerKey
+from provision.audit.tlog import Kind, Policy, SignerKey
 
 ORIGIN = "vilafresca.provision.invalid/escola-marinada"
 SCHOOL = "escola-marinada"
@@ -62,21 +64,21 @@ START = datetime(2026, 9, 1, 7, 30, tzinfo=UTC)
 
 #: Steps as the roles have them: part, name, action, details.
 STEPS = [
-    ("base", "Install the tools that every server needs", "apt", ["9 packages: libc-l10n, libglib2.0-0, chrony, locales, xz-utils, lsb-release and 3 more"]),
-    ("base", "Write the settings of the server", "template", ["writes /usr/local/sbin/provision-base", "writes /etc/provision/base.json", "changes /etc/chrony/chrony.conf"]),
+    ("base", "Install the tools that every server needs", "apt", ["9 packages: libc-l10n, chrony, locales and 6 more"]),
+    ("base", "Write the settings of the server", "template", ["writes /etc/provision/b.json", "changes /etc/chrony"]),
     ("base", "Put time zone, language, operators and services in order", "command", []),
     ("firewall", "Write the rules of the firewall", "template", ["writes /etc/provision/firewall.nft"]),
     ("firewall", "Put the rules on trial", "command", []),
     ("nginx", "Write the sites", "template", ["writes /etc/nginx/conf.d/provision-sites.conf"]),
     ("nginx", "Remove the example site of Debian", "file", ["removes /etc/nginx/sites-enabled/default"]),
     ("tls", "Put the certificates in place", "command", []),
-    ("postgresql", "Install PostgreSQL", "apt", ["16 packages: postgresql-client-common, libicu72, libz3-4, ssl-cert and 12 more"]),
+    ("postgresql", "Install PostgreSQL", "apt", ["16 packages: libicu72, ssl-cert and 14 more"]),
     ("etherpad", "Create Etherpad's own user", "user", ["user etherpad"]),
     ("etherpad", "Write Etherpad's settings", "template", ["writes /etc/etherpad/settings.json"]),
     ("etherpad", "Switch to the release", "file", ["link /opt/etherpad/current"]),
     ("etherpad", "Start Etherpad", "systemd_service", ["etherpad.service started, enabled at start-up"]),
     ("etherpad", "Etherpad | Restart Etherpad", "systemd_service", ["etherpad.service restarted"]),
-]  # fmt: skip  # noqa: E501
+]  # fmt: skip
 
 
 @dataclass
@@ -92,6 +94,11 @@ class Sample:
 
     def __post_init__(self) -> None:
         self.entries: list[Data] = []
+        self.key = SignerKey.generate(ORIGIN)
+        self.witness = SignerKey.generate("escola-marinada.example/custodia", Kind.COSIGNATURE_ED25519)
+        log, witness = self.key.verifier.vkey, self.witness.verifier.vkey
+        self.policy = Policy.parse(f"log {log}\nwitness school {witness}\nquorum none\n")
+        self.erasures: list[tuple[int, str]] = []
         self.times: list[str] = []
         self.now = START
 
@@ -109,6 +116,7 @@ class Sample:
 
     def heartbeats(self, days: int) -> None:
         for _ in range(days):
+            self.now = self.now.replace(hour=5, minute=0)
             self.add(Heartbeat(actor=TOOL, target=self.target()), days=1)
 
     def run(
@@ -131,7 +139,8 @@ class Sample:
         self.add(
             RunIntent(
                 **common, target=self.target(), action="apply", tool="0.1.0", why=why + self.hostile if why else "",
-                authority=authority, strict=strict, workspace=State(commit=f"{len(self.entries):040x}"[::-1], dirty=dirty),
+                authority=authority, strict=strict,
+                workspace=State(commit=f"{len(self.entries):040x}"[::-1], dirty=dirty),
                 code=State(commit="", dirty=False), content={"school.yml": "ab" * 32},
                 services=[Service(service="etherpad", version=version, source="apt", checksums={"e.deb": "cd" * 32})],
                 hosts=[Host(name="main", address="192.0.2.10", host_key="SHA256:hostkeyhostkeyhostkey")],
@@ -155,7 +164,8 @@ class Sample:
             status = "failed" if last else "changed"
             payload = {
                 "at": timestamp(self.now), "host": "main", "role": role, "name": name + self.hostile, "action": action,
-                "status": status, "duration_ms": 700, "details": [] if last else [text + self.hostile for text in details],
+                "status": status, "duration_ms": 700,
+                "details": [] if last else [text + self.hostile for text in details],
                 "diff": "--- a\n+++ b\n-old\n+new\n" + self.hostile, "ignored": False,
                 "error": "E: No space left on device" + self.hostile if last else "",
             }  # fmt: skip
@@ -180,7 +190,8 @@ class Sample:
                     counts={"ok": 40, "changed": sum(changed.values()), "failed": int(failed is not None)},
                     detail_size=size, detail_root=root.hex(), failure=failed,
                     versions={"etherpad": version} if healthy else {},
-                    healthy=(6 if outcome == "ok" else 4) if healthy else 0, unhealthy=2 if outcome == "unhealthy" else 0,
+                    healthy=(6 if outcome == "ok" else 4) if healthy else 0,
+                    unhealthy=2 if outcome == "unhealthy" else 0,
                 ),
                 seconds=40,
             )  # fmt: skip
@@ -193,16 +204,19 @@ class Sample:
                 ),
                 hours=1,
             )  # fmt: skip
-            from provision.audit.detail import DetailStore
-
-            DetailStore(self.directory / "detail").erase(run, [0, 1], f"entry-{index}")
+            self.erasures.append((index, run))
         return run
 
     def write(self) -> SchoolLog:
-        key = SignerKey.generate(ORIGIN)
-        with writing(self.directory, ORIGIN, [key]) as writer:
-            writer.append(self.entries, when=self.times)
-            return writer.log
+        """Write everything, and erase what was to be erased."""
+        raw = [compose(ORIGIN, data, when=when) for data, when in zip(self.entries, self.times, strict=True)]
+        with writing(self.directory, ORIGIN, [self.key]) as writer:
+            writer.append_raw(raw)
+            writer.set_policy(self.policy)
+            log = writer.log
+        for index, run in self.erasures:
+            log.detail.erase(run, [0, 1], parse(index, raw[index]).event["id"])
+        return log
 
 
 def rich_log(directory: Path, hostile: str = "") -> SchoolLog:
@@ -214,11 +228,11 @@ def rich_log(directory: Path, hostile: str = "") -> SchoolLog:
             actor=log.actor(MIREIA),
             target=target(),
             municipality="vilafresca",
-            keys=["vilafresca+0a1b2c3d+AAAA"],
+            keys=[log.key.verifier.vkey],
             tool="0.1.0",
         )
     )
-    add(PolicySet(actor=MIREIA, target=target(), policy="quorum none\n", strict=False))
+    add(PolicySet(actor=MIREIA, target=target(), policy=log.policy.text, strict=False))
     log.run(
         MIREIA,
         "3.2.0",
@@ -229,7 +243,7 @@ def rich_log(directory: Path, hostile: str = "") -> SchoolLog:
         KeyAdded(
             actor=DIRECTION,
             target=target(),
-            key="escola-marinada.example/custodia+1f2e3d4c+BBBB",
+            key=log.witness.verifier.vkey,
             purpose="witness",
         ),
         days=1,
@@ -262,7 +276,7 @@ def rich_log(directory: Path, hostile: str = "") -> SchoolLog:
     log.run(MIREIA, "3.3.1", steps=STEPS[12:], erase=True)
     services = {"etherpad": ServiceHealth(healthy=5, unhealthy=1)}
     add(HealthChecked(actor=MIREIA, target=target(), outcome="unhealthy", services=services), days=1)
-    add(PolicySet(actor=DIRECTION, target=target(), policy="quorum none\n", strict=True), hours=1)
+    add(PolicySet(actor=DIRECTION, target=target(), policy=log.policy.text, strict=True), hours=1)
     log.run(JORDI, "3.3.1", steps=[], strict=True, authority=Authority(basis="cosigned"))
     add(Heartbeat(actor=TOOL, target=target()), days=4)
     add(
@@ -279,7 +293,7 @@ def rich_log(directory: Path, hostile: str = "") -> SchoolLog:
     log.heartbeats(3)
     log.run(MIREIA, "3.3.1", "cancelled", steps=STEPS[:2])
     log.run(MIREIA, "3.3.1", steps=STEPS[3:8])
-    log.heartbeats(1)
+    log.heartbeats(39)
     return log.write()
 
 
@@ -288,7 +302,11 @@ def long_log(directory: Path, entries: int) -> SchoolLog:
     log = Sample(directory)
     log.add(
         LogOpened(
-            actor=MIREIA, target=log.target(), municipality="vilafresca", keys=["k+00000000+A"], tool="0.1.0"
+            actor=MIREIA,
+            target=log.target(),
+            municipality="vilafresca",
+            keys=[log.key.verifier.vkey],
+            tool="0.1.0",
         )
     )
     while len(log.entries) < entries:
