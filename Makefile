@@ -39,6 +39,8 @@ $(VENV)/.runtime: pyproject.toml | system
 $(VENV)/.complete: $(VENV)/.runtime | system-test
 	echo "Installing the tools for tests and lint into $(VENV)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --editable '.[fast,test,lint]'
+	# An independent implementation of the log's formats. It says that it needs Python 3.12, and works with 3.11 as well.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps --ignore-requires-python aics-tlog==0.2.1
 	touch $@
 
 demo: $(VENV)/.runtime

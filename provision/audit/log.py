@@ -155,19 +155,23 @@ class SchoolLog:
         Raises:
             LogError: one is damaged.
         """
-        found = []
-        for file in (self.directory / "checkpoints").glob("*"):
-            if not (file.name.isascii() and file.name.isdigit()):
-                continue
-            try:
-                found.append((int(file.name), Note.parse(read_bounded(file, MAX_NOTE))))
-            except (OSError, TlogError) as error:
-                raise LogError(f"{file} is damaged: {error}", _RESTORE.format(self.directory)) from error
-        return sorted(found, key=lambda item: item[0])
+        names = (file.name for file in (self.directory / "checkpoints").glob("*"))
+        sizes = sorted(int(name) for name in names if name.isascii() and name.isdigit())
+        return [(size, note) for size in sizes if (note := self.archived_at(size)) is not None]
 
     def archived_at(self, size: int) -> Note | None:
-        """The kept note of one size, if there is one."""
-        return dict(self.archived()).get(size)
+        """The kept note of one size, if there is one.
+
+        Raises:
+            LogError: it is damaged.
+        """
+        file = self.directory / "checkpoints" / str(size)
+        try:
+            return Note.parse(read_bounded(file, MAX_NOTE))
+        except FileNotFoundError:
+            return None
+        except (OSError, TlogError) as error:
+            raise LogError(f"{file} is damaged: {error}", _RESTORE.format(self.directory)) from error
 
 
 def read_bounded(file: Path, limit: int) -> bytes:

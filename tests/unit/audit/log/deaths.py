@@ -1,0 +1,180 @@
+"""``python deaths.py DIR WHAT``: die at each system call of one kind of change; the log must be whole after each."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from provision.audit import entries as e
+from provision.audit.detail import DetailWriter
+from provision.audit.keys import LogKeys
+from provision.audit.log import SchoolLog, writing
+from provision.audit.opening import policy_for, renew_keys, settled
+from provision.audit.outbox import Outbox
+from provision.audit.tlog.note import open_note
+from provision.files import write_atomically
+from tests.unit.audit.log.crashing import ACTOR, KEY, ORIGIN, TARGET, crashed_everywhere, heartbeat
+
+SCHOOL: Any = SimpleNamespace(id="escola", audit=SimpleNamespace(strict=False))
+
+
+class PlainKeys:
+    """The keys of a log in a plain file: what seals them is tested elsewhere."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def load(self, school: str) -> LogKeys:
+        from provision.audit.tlog.keys import SignerKey
+
+        current, coming = self._file.read_text().split("|")
+        return LogKeys(
+            tuple(map(SignerKey.parse, current.split(" "))),
+            tuple(map(SignerKey.parse, coming.split(" "))) if coming else (),
+        )
+
+    def save(self, school: str, keys: LogKeys) -> None:
+        text = "|".join(" ".join(key.text for key in part) for part in (keys.current, keys.coming))
+        write_atomically(self._file, text.encode())
+
+
+def whole(directory: Path, keys: list[Any]) -> SchoolLog | None:
+    """The log, read from end to end; and it can be continued."""
+    with writing(directory, ORIGIN, keys) as writer:
+        before = writer.size
+        if writer.leftovers:
+            writer.append([e.LogRecovered(actor=ACTOR, target=TARGET, leftovers=writer.leftovers)])
+        writer.append([heartbeat(before)])
+    log = SchoolLog.open(directory)
+    assert [entry.index for entry in log.entries()] == list(range(log.size))
+    assert log.reader.root() == log.root
+    open_note(log.note, [key.verifier for key in keys])
+    return log
+
+
+def append(top: Path) -> int:
+    directory = top / "log"
+    with writing(directory, ORIGIN, [KEY]) as writer:
+        # So that the change crosses from one tile to the next.
+        writer.append([heartbeat(number) for number in range(250)])
+
+    def change() -> None:
+        with writing(directory, ORIGIN, [KEY]) as writer:
+            writer.append([heartbeat(writer.size + number) for number in range(10)])
+
+    return count(change, lambda: whole(directory, [KEY]))
+
+
+def first(top: Path) -> int:
+    number = 0
+
+    def change() -> None:
+        with writing(top / f"log{number}", ORIGIN, [KEY]) as writer:
+            writer.append([heartbeat(0)])
+            writer.set_policy(policy_for([KEY]))
+            writer.archive(writer.log.note)
+
+    deaths = 0
+    for _ in crashed_everywhere(change):
+        deaths += 1
+        whole(top / f"log{number}", [KEY])
+        number += 1
+    return deaths
+
+
+def outbox(top: Path) -> int:
+    directory = top / "log"
+    with writing(directory, ORIGIN, [KEY]) as writer:
+        writer.append([heartbeat(0)])
+    box = Outbox(directory)
+    said = 0
+
+    def change() -> None:
+        with writing(directory, ORIGIN, [KEY]) as writer:
+            box.send(writer)
+
+    deaths = 0
+    box.add(ORIGIN, [e.SecretRotated(actor=ACTOR, target=TARGET, names=[f"secret{said}"])])
+    for _ in crashed_everywhere(change):
+        deaths += 1
+        said += 1
+        log = whole(directory, [KEY])
+        assert log is not None
+        # What waited is in the log or still waits.
+        there = [entry.data["names"][0] for entry in log.entries() if entry.type == e.SecretRotated.type]
+        waiting = [e.parse(0, raw).data["names"][0] for raw in box.waiting()]
+        assert {*there, *waiting} == {f"secret{number}" for number in range(said)}
+        assert len(there) == len(set(there)), "an entry is twice in the log"
+        box.add(ORIGIN, [e.SecretRotated(actor=ACTOR, target=TARGET, names=[f"secret{said}"])])
+    return deaths
+
+
+def renew(top: Path) -> int:
+    directory = top / "log"
+    (top / "audit").mkdir()
+    directory = top / "audit" / "escola"
+    store: Any = PlainKeys(top / "keys")
+    store.save("escola", LogKeys((KEY,)))
+    with writing(directory, ORIGIN, [KEY]) as writer:
+        writer.append([heartbeat(0)])
+        writer.set_policy(policy_for([KEY]))
+
+    def change() -> None:
+        keys = settled(store, top, "escola").current
+        with writing(directory, ORIGIN, keys) as writer:
+            renew_keys(store, writer, SCHOOL, ACTOR, second=None, why="test")
+
+    return count(change, lambda: whole(directory, list(settled(store, top, "escola").current)))
+
+
+def erase(top: Path) -> int:
+    directory = top / "log"
+    with writing(directory, ORIGIN, [KEY]) as writer:
+        writer.append([heartbeat(0)])
+    detail = DetailWriter(directory / "detail" / "r1.jsonl")
+    for number in range(5):
+        detail.append({"number": number})
+    detail.close()
+    store = SchoolLog.open(directory).detail
+    root = store.root("r1")
+
+    def check() -> None:
+        assert store.root("r1") == root
+
+    return count(lambda: store.erase("r1", [1, 3], "entry"), check)
+
+
+def archive(top: Path) -> int:
+    directory = top / "log"
+    with writing(directory, ORIGIN, [KEY]) as writer:
+        writer.append([heartbeat(0)])
+
+    def change() -> None:
+        with writing(directory, ORIGIN, [KEY]) as writer:
+            writer.archive(writer.log.note)
+
+    def check() -> None:
+        whole(directory, [KEY])
+        assert all(note.signatures for _, note in SchoolLog.open(directory).archived())
+
+    return count(change, check)
+
+
+def count(change: Callable[[], None], check: Callable[[], object]) -> int:
+    """How often the change died before it came through, with the check holding after each death."""
+    deaths = 0
+    for _ in crashed_everywhere(change):
+        deaths += 1
+        check()
+    check()
+    return deaths
+
+
+os.umask(0o022)
+print(
+    {"append": append, "first": first, "outbox": outbox, "renew": renew, "erase": erase, "archive": archive}[
+        sys.argv[2]
+    ](Path(sys.argv[1]))
+)
