@@ -64,7 +64,7 @@ class KeyFile:
             document = json.loads(data)
             known = document["schema"] == _SCHEMA
             key = cls(VerifierKey.parse(document["vkey"]), "sealed" in document, document)
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise WitnessError(
                 f"{file} is damaged",
                 "bring it back from your backup; without it, make a new key and tell the city",
@@ -85,7 +85,7 @@ class KeyFile:
         try:
             text = self._unsealed(passphrase) if self.sealed else str(self._document["plain"])
             key = SignerKey.parse(text)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             # The error itself could quote the key.
             raise WitnessError(
                 f"the key file is damaged ({type(error).__name__})", "use your backup of it"
