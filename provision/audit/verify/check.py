@@ -20,7 +20,7 @@ from provision.audit.tlog.policy import MAX_POLICY
 from provision.audit.verify import detail, scan
 from provision.audit.verify.findings import Erasure, Findings, Severity, Verdict
 from provision.audit.verify.held import Held, gather, verify_signatures
-from provision.audit.verify.history import judge_held, judge_quorum, judge_tree
+from provision.audit.verify.history import judge_evidence, judge_held, judge_quorum, judge_tree
 from provision.audit.verify.keys import KeyHistory, check_log_signatures, check_policy
 from provision.audit.verify.runs import RunBook
 from provision.audit.verify.times import Limit, check_limits, check_order, shown
@@ -66,13 +66,18 @@ def verify(
         SchoolLog.open(directory),
         policy,
         None if max_age is None else int(max_age.total_seconds()),
-        int(now.timestamp() if now else clock.time()),
+        int(now.timestamp()) if now else present(),
     )
     with ExitStack() as stack:
         pool = None
         if workers > 1 and verification.size >= SPREAD:
             pool = stack.enter_context(_pool(workers))
         return verification.run(pool, workers, tsa_roots, against)
+
+
+def present() -> int:
+    """The present time in Unix seconds."""
+    return int(clock.time())
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -159,7 +164,8 @@ class _Verification:
             findings.add("policy/unvouched", severity=Severity.WARNING)
 
         roots = judge_tree(self.directory, self.log.checkpoint, tree, held, findings)
-        standing = judge_held(self.directory, self.size, held, roots, self.now, findings)
+        proven = judge_evidence(self.directory, self.origin, self._log_keys(policy), findings)
+        standing = judge_held(self.directory, self.size, held, roots, self.now, proven, findings)
         cosigned = judge_quorum(
             standing.fitting, policy, self.size, self._time_of, self.now, self.max_age, findings
         )

@@ -13,6 +13,7 @@ from provision.audit.tlog import (
     Policy,
     TileReader,
     TlogError,
+    VerifierKey,
     bundle_path,
     read_file,
     tile_path,
@@ -23,9 +24,12 @@ from provision.audit.verify.held import Held, Role, shown_key
 from provision.audit.verify.times import Limit
 from provision.audit.verify.tree import Tree
 from provision.audit.verify.words import moment
+from provision.audit.witness.evidence import Evidence, EvidenceError, list_evidence
 
 #: Clocks may differ by this much (seconds).
 _TOLERANCE = 300
+#: Pieces of evidence that are looked at.
+_MAX_EVIDENCE = 100
 
 
 def judge_tree(
@@ -82,6 +86,37 @@ def _compare_own(directory: Path, tree: Tree, findings: Findings) -> None:
     )
 
 
+def judge_evidence(
+    directory: Path, origin: str, log_keys: Sequence[VerifierKey], findings: Findings
+) -> frozenset[str]:
+    """Check what a witness kept as proof that the log was forked: two signed checkpoints and why they contradict.
+
+    Returns:
+        The directories that prove it, as ``evidence/<name>``.
+    """
+    proven = set()
+    for place in list_evidence(directory / "evidence")[:_MAX_EVIDENCE]:
+        if not (place / "proof.json").is_file():
+            continue
+        name = f"evidence/{place.name}"
+        try:
+            larger, smaller = Evidence.load(place).check(log_keys)
+        except EvidenceError:
+            findings.add("evidence/unreadable", file=name, severity=Severity.WARNING)
+            continue
+        if larger.origin == origin:
+            proven.add(name)
+            findings.add(
+                "forked/proof",
+                0,
+                last=max(smaller.size - 1, 0),
+                size=smaller.size,
+                more=larger.size,
+                source=name,
+            )
+    return frozenset(proven)
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What the held checkpoints show of a log.
@@ -101,12 +136,14 @@ def judge_held(
     held: Sequence[Held],
     roots: dict[int, bytes | None],
     now: int,
+    proven: frozenset[str],
     findings: Findings,
 ) -> Standing:
     """Compare each held checkpoint with the log.
 
     Args:
         size: of the log. roots: its roots at all sizes that were asked for. now: Unix seconds.
+        proven: directories whose evidence was told already.
     """
     fitting: list[Held] = []
     beyond: dict[int, Held] = {}
@@ -115,6 +152,8 @@ def judge_held(
         if not one.logs and not one.cosignatures:
             continue
         its = one.checkpoint
+        if its.size > size and one.source.rpartition("/")[0] in proven:
+            continue
         if its.size > size:
             findings.add(
                 "rolled-back/checkpoint", size, last=its.size - 1, source=one.source, size=its.size, have=size

@@ -37,7 +37,9 @@ NO_TIME = -1
 
 _TEXTS = ("specversion", "id", "source", "type", "time")
 _TEXT = {str}
-_PLAIN = frozenset({str, int, bool, type(None)})
+_PLAIN = frozenset({str, bool, type(None)})
+#: Larger integers are written otherwise in RFC 8785.
+_LARGEST = 2**53 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Keys with such characters sort differently in UTF-16, which RFC 8785 asks for, than in Python.
 _ASTRAL = re.compile(rb"[\xf0-\xf4]")
@@ -266,7 +268,7 @@ def _read(index: int, raw: bytes) -> tuple[Entry, bool]:
 
 
 def _is_ordered(event: dict[str, Any]) -> bool:
-    """Whether the keys of all objects are sorted, and no number is a fraction, which has several spellings."""
+    """Whether the keys of all objects are sorted, and all numbers integers that have one spelling only."""
     pending: list[Any] = [event]
     for value in pending:
         if type(value) is dict:
@@ -276,7 +278,7 @@ def _is_ordered(event: dict[str, Any]) -> bool:
             pending += [item for item in value.values() if type(item) not in _PLAIN]
         elif type(value) is list:
             pending += [item for item in value if type(item) not in _PLAIN]
-        elif type(value) is float:
+        elif not (type(value) is int and -_LARGEST <= value <= _LARGEST):
             return False
     return True
 

@@ -55,6 +55,11 @@ WORDS: Mapping[str, Texts] = {
         "es": "la clave {key} del registro firmó también otra historia de {size} entradas ({source})",
         "ca": "la clau {key} del registre també va signar una altra història de {size} entrades ({source})",
     },
+    "forked/proof": {
+        "en": "the log’s key signed two histories of the first {size} entries; the proof is kept in {source}",
+        "es": "la clave del registro firmó dos historias de las primeras {size} entradas; la prueba está en {source}",
+        "ca": "la clau del registre va signar dues històries de les primeres {size} entrades; la prova és a {source}",
+    },
     "forked/two": {
         "en": "two checkpoints of {size} entries contradict each other: {source} and {other}",
         "es": "dos puntos de control de {size} entradas se contradicen: {source} y {other}",
@@ -361,11 +366,6 @@ WORDS: Mapping[str, Texts] = {
         "en": "the time stamp on {size} entries does not hold: {error}",
         "es": "el sello de tiempo sobre {size} entradas no es válido: {error}",
         "ca": "el segell de temps sobre {size} entrades no és vàlid: {error}",
-    },
-    "anchor/unchecked": {
-        "en": "the time stamps could not be checked: {error}",
-        "es": "los sellos de tiempo no se han podido comprobar: {error}",
-        "ca": "els segells de temps no s’han pogut comprovar: {error}",
     },
     "evidence/kept": {
         "en": "{file} is kept as evidence; it does not contradict this log",

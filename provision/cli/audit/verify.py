@@ -173,27 +173,32 @@ def check_proof_command(
             console.print(f"{TODO[words]} {CHECKED['remedy'][words]}", markup=False)
         raise typer.Exit(1) from None
     if json_output:
-        emit_json("provision/audit-check-proof/v1", {"ok": True, **_proved(event, opinion, words)})
+        emit_json("provision/audit-check-proof/v1", {"ok": True, **_proved(event, opinion, trusted, words)})
         return
-    console.print(_proved_line(event, opinion, words), style="good", markup=False)
+    console.print(_proved_line(event, opinion, trusted, words), style="good", markup=False)
     console.print(f"{event.time}  {printable_line(sentence(event, words), 2000)}", markup=False)
 
 
-def _proved(event: Entry, opinion: Opinion, lang: Language) -> dict[str, Any]:
+def _cosigners(opinion: Opinion, policy: Policy) -> dict[str, str]:
+    """Names of the keys that cosigned, and when."""
+    return {policy.witnesses[name].name: moment(time) for name, time in opinion.witnesses.items()}
+
+
+def _proved(event: Entry, opinion: Opinion, policy: Policy, lang: Language) -> dict[str, Any]:
     return {
         "origin": opinion.checkpoint.origin,
         "entry": event.index,
         "size": opinion.checkpoint.size,
         "signed_by": [key.vkey for key in opinion.logs],
-        "cosigned_by": {name: moment(time) for name, time in opinion.witnesses.items()},
+        "cosigned_by": _cosigners(opinion, policy),
         "lang": lang,
         "words": sentence(event, lang),
         "event": event.event,
     }
 
 
-def _proved_line(event: Entry, opinion: Opinion, lang: Language) -> str:
-    cosigners = ", ".join(f"{name} ({moment(time)})" for name, time in opinion.witnesses.items())
+def _proved_line(event: Entry, opinion: Opinion, policy: Policy, lang: Language) -> str:
+    cosigners = ", ".join(f"{name} ({time})" for name, time in _cosigners(opinion, policy).items())
     return CHECKED["cosigned" if cosigners else "alone"][lang].format(
         index=event.index,
         origin=printable_line(opinion.checkpoint.origin),
