@@ -1,6 +1,7 @@
 """``provision audit log`` and ``audit show``: the log in plain words."""
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -172,7 +173,7 @@ def _show_run(place: Place, what: str, words: Language, *, detail: bool, as_json
         if entry.type == "run.ended":
             current |= {name: version.text() for name, version in data.pairs("versions")}
         stories.add(entry)
-    run = _run(stories, what)
+    run = _run(stories, what, place.log.size)
     known = bound_detail(place.log, run)
     steps = [known.steps[number] for number in sorted(known.steps)]
     if as_json:
@@ -255,14 +256,9 @@ def following(log: SchoolLog, poll: float = POLL) -> Iterator[Entry]:
 
 def _entry(log: SchoolLog, what: str) -> Entry | None:
     """The entry that is meant; None when a run is."""
-    if what.isascii() and what.isdigit() and len(what) < 19:
-        number = int(what)
-        if number >= log.size:
-            raise UsageError(
-                f"there is no entry {number}: the log has {log.size}, and the first one is 0",
-                "see them with: provision audit log",
-            )
-        return next(log.entries(number, number + 1))
+    # A part of a run's id may consist of digits, too: what no entry has as its number is looked for among the runs.
+    if re.fullmatch("0|[1-9][0-9]{0,17}", what) and int(what) < log.size:
+        return next(log.entries(int(what), int(what) + 1))
     if len(what) == 36 and what.count("-") == 4:
         for entry in log.backwards():
             if entry.event["id"] == what:
@@ -270,7 +266,7 @@ def _entry(log: SchoolLog, what: str) -> Entry | None:
     return None
 
 
-def _run(stories: Stories, what: str) -> Run:
+def _run(stories: Stories, what: str, size: int) -> Run:
     runs = stories.runs
     if what in runs:
         return runs[what]
@@ -283,8 +279,8 @@ def _run(stories: Stories, what: str) -> Run:
     raise UsageError(
         f"{what!r} stands for several runs: {', '.join(sorted(found)[:5])}"
         if found
-        else f"there is no entry and no run {what!r} in this log",
-        "see the runs with: provision audit log SCHOOL --type run.intent --json",
+        else f"there is no entry and no run {what!r} in this log of {size} entries; the first one is 0",
+        "see the runs with: provision audit log SCHOOL --type run.intent",
     )
 
 
