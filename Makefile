@@ -46,9 +46,9 @@ $(VENV)/.complete: $(VENV)/.runtime | system-test
 demo: $(VENV)/.runtime
 	provision demo --release $(RELEASE)
 
-# Two files at a time: much of a test on a lab server is waiting. The tests of a file share a server and stay together.
+# Two groups at a time: much of a test on a lab server is waiting. What shares a server stays together (tests/conftest.py).
 test: $(VENV)/.complete
-	pytest -n 2 --dist loadfile --durations 15 $(ARGS)
+	pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 15 $(ARGS)
 
 lint: $(VENV)/.complete
 	echo "ruff"; ruff check .; ruff format --check .
