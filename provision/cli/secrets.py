@@ -7,11 +7,17 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from provision.audit import Person
+from provision.audit import entries as e
+from provision.audit.log import log_directory
+from provision.audit.opening import actor_of, origin_of
+from provision.audit.outbox import Outbox
 from provision.cli.options import JsonOption, SchoolArgument, WorkspaceOption, YesOption
 from provision.cli.output import console, emit_json, errors, interactive
 from provision.errors import UsageError
-from provision.model import ResolvedSchool, find_workspace, load_workspace
+from provision.model import ResolvedSchool, Workspace, find_workspace, load_workspace
 from provision.secrets import TLS_KEYS, SecretStore, become_password_name
+from provision.secrets.store import base_secrets
 
 app = typer.Typer(
     help="A school's generated secrets: list, reveal, renew. They are kept encrypted in secrets/SCHOOL.yml.",
@@ -50,6 +56,17 @@ def show(
             known = ", ".join(row["name"] for row in _rows(chosen, values))
             raise UsageError(f"{school} has no secret “{name}”.", f"It has: {known or 'none'}.")
     if reveal:
+        # Written down before anything is seen.
+        Outbox(log_directory(place.path, school)).add(
+            origin_of(place, chosen),
+            [
+                e.AccessOpened(
+                    actor=_actor(place), target=e.Target(school=school), kind="secret", subject=row["name"]
+                )
+                for row in rows
+                if row["present"]
+            ],
+        )
         errors.print("Secrets are shown in clear: mind who looks on, and what records this.", style="warn")
         for row in rows:
             row["value"] = values.get(row["name"])
@@ -107,6 +124,11 @@ def rotate(
         wanted = store.rotate_all(chosen)
     else:
         store.rotate_many(chosen, wanted)
+    if wanted:
+        Outbox(log_directory(place.path, school)).add(
+            origin_of(place, chosen),
+            [e.SecretRotated(actor=_actor(place), target=e.Target(school=school), names=list(wanted))],
+        )
     if json_output:
         emit_json("provision/secrets-rotated/v1", {"school": school, "rotated": wanted})
         return
@@ -146,12 +168,18 @@ def set_(
     console.print(f"Stored {name} of {school}.", style="good", markup=False)
 
 
+def _actor(workspace: Workspace) -> e.Actor:
+    return actor_of(Person.current(workspace.path))
+
+
 def _uses(school: ResolvedSchool) -> dict[str, tuple[list[str], bool]]:
     """Who uses each secret, and whether we generate it."""
     found: dict[str, tuple[list[str], bool]] = {}
     for service in school.services.values():
         for secret in service.definition.secrets:
             found.setdefault(secret.name, ([], True))[0].append(service.id)
+    for secret in base_secrets(service.definition for service in school.services.values()):
+        found[secret.name] = (["audit log"], True)
     for host in school.hosts.values():
         if host.become_password:
             found[become_password_name(host.name)] = ([f"host {host.name}"], False)
@@ -163,6 +191,10 @@ def _rows(school: ResolvedSchool, values: dict[str, Any]) -> list[dict[str, Any]
         secret.name: secret.why
         for service in school.services.values()
         for secret in service.definition.secrets
+    }
+    reasons |= {
+        secret.name: secret.why
+        for secret in base_secrets(service.definition for service in school.services.values())
     }
     reasons |= {
         become_password_name(host.name): f"sudo as {host.user}"

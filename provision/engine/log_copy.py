@@ -131,9 +131,14 @@ class LogCopy:
             raise CopyError(f"{self._host} answers nonsense about the log's copy") from error
 
     def put(
-        self, files: Sequence[tuple[str, bytes]], *, remove: Sequence[str] = (), last_run: bytes | None = None
+        self,
+        files: Sequence[tuple[str, bytes]],
+        *,
+        remove: Sequence[str] = (),
+        last_run: bytes | None = None,
+        publish: bool = False,
     ) -> None:
-        """Replace files in this order, then remove some, then say which run was the last."""
+        """Replace files in this order, then remove some, say which run was the last, and let auditors see it."""
         batch: dict[str, str] = {}
         size = 0
         for name, content in files:
@@ -143,7 +148,7 @@ class LogCopy:
             batch[name] = base64.b64encode(content).decode()
             size += len(content)
         told = None if last_run is None else base64.b64encode(last_run).decode()
-        self._ask(do="put", files=batch, remove=list(remove), last_run=told)
+        self._ask(do="put", files=batch, remove=list(remove), last_run=told, publish=publish)
 
     def close(self) -> None:
         """End the program on the server."""
@@ -291,7 +296,7 @@ def hand_over(copy: LogCopy, state: CopyState, log: SchoolLog, *, last_run: byte
     note = log.note.encode()
     files.append(("checkpoint", note))
     obsolete = set(partial_names(former)) - set(partial_names(log.size))
-    copy.put(files, remove=sorted(obsolete), last_run=last_run)
+    copy.put(files, remove=sorted(obsolete), last_run=last_run, publish=True)
     return CopyState(note=note, last_run=_document(last_run) or state.last_run, sizes=sizes)
 
 

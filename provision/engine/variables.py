@@ -144,6 +144,8 @@ def _host_variables(
             {"port": 80, "protocol": "tcp", "why": "web"},
             {"port": 443, "protocol": "tcp", "why": "web"},
         ]
+    # The copy of the log is on one host: where administrators meet.
+    trail = host.name == min(school.hosts) and school.audit.enabled
     variables: dict[str, Any] = {
         "ansible_host": _target(workspace, host.address),
         "ansible_port": host.port,
@@ -151,7 +153,7 @@ def _host_variables(
         "ansible_ssh_common_args": shlex.join(ssh_options(workspace, host)),
         "ansible_python_interpreter": "/usr/bin/python3",
         "provision_host": host.name,
-        "provision_roles": _roles(services, only),
+        "provision_roles": _roles(services, only, trail=trail),
         "base_operators": [operator.model_dump(mode="json") for operator in municipality.operators],
         "base_timezone": school.timezone,
         "base_locale": school.locale,
@@ -166,6 +168,12 @@ def _host_variables(
         ],
         **_tls(workspace, school, services, certificates),
     }
+    if trail:
+        variables |= {
+            "audit_trail_school": school.id,
+            "audit_trail_auditors": [auditor.model_dump(mode="json") for auditor in school.audit.auditors],
+            "audit_trail_https": school.audit.https and bool(sites),
+        }
     if host.user != "root":
         variables["ansible_become"] = True
     if host.ssh_key:
@@ -175,7 +183,7 @@ def _host_variables(
     return variables
 
 
-def _roles(services: Sequence[ResolvedService], only: Sequence[str]) -> list[dict[str, str]]:
+def _roles(services: Sequence[ResolvedService], only: Sequence[str], *, trail: bool) -> list[dict[str, str]]:
     wanted = [service for service in services if not only or service.id in only]
     if only and not wanted:
         return []
@@ -184,7 +192,10 @@ def _roles(services: Sequence[ResolvedService], only: Sequence[str]) -> list[dic
     roles: list[dict[str, str]] = [{"role": role} for role in _FIRST]
     if has_site:
         roles += [{"role": "nginx"}, {"role": "tls"}]
-    roles += [{"role": role} for role in needed if role not in {"nginx", "tls", *_FIRST}]
+    if trail and not only:
+        # After the web server, which it adds to.
+        roles.append({"role": "audit_trail"})
+    roles += [{"role": role} for role in needed if role not in {"nginx", "tls", "audit_trail", *_FIRST}]
     roles += [{"role": service.id} for service in wanted]
     if has_site:
         roles.append({"role": "nginx", "entry": "sites"})

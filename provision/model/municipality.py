@@ -194,6 +194,10 @@ class Audit(Strict):
     auditors: Annotated[
         tuple[Auditor, ...], Field(description="Who may read the log on every server, and nothing else.")
     ] = ()
+    https: Annotated[
+        Yes,
+        Field(description="Serve the log, with a password, at /.well-known/provision-audit/ of each site."),
+    ] = True
     enabled: Annotated[
         Yes, Field(description="false only for disposable servers (lab: true): keep no log.")
     ] = True

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MUNICIPALITY: Final = "municipality"
 #: The variable with the private keys of the internal authority's certificates, by site.
 TLS_KEYS: Final = "tls_private_keys"
+#: The variable of the role audit_trail with the password of the log's web address.
+AUDIT_PASSWORD: Final = "audit_trail_web_password"  # noqa: S105 - the variable's name
 #: Seconds to wait for another process that is writing the same vault file.
 LOCK_TIMEOUT: Final = 60.0
 _HEADER: Final = b"$ANSIBLE_VAULT;"
@@ -430,13 +432,24 @@ def _open(sealed: bytes, password: str, vault_id: str) -> bytes | None:
     return bytes(plain)
 
 
+def base_secrets(definitions: Iterable["ServiceDefinition"]) -> list["Secret"]:
+    """What base roles need for these services: where there is a site, the audit log has an address with a password."""
+    from provision.model.service import Secret
+
+    if not any(definition.needs.site for definition in definitions):
+        return []
+    why = "the school's laptop fetches the audit log with it, as the user auditor of https://SITE/.well-known/provision-audit/"
+    return [Secret(name=AUDIT_PASSWORD, why=why)]
+
+
 def _declared(definitions: Iterable["ServiceDefinition"]) -> list["Secret"]:
-    """What the services declare, each name once, in order."""
+    """What the services declare, each name once, in order; then what base roles need for them."""
+    definitions = list(definitions)
     named: dict[str, Secret] = {}
     for definition in definitions:
         for secret in definition.secrets:
             named.setdefault(secret.name, secret)
-    return list(named.values())
+    return [*named.values(), *base_secrets(definitions)]
 
 
 def _declared_by_name(school: "ResolvedSchool") -> dict[str, "Secret"]:
