@@ -4,7 +4,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 
@@ -114,7 +114,9 @@ def render_report(
     texts = TEXTS[lang]
     zone = around.zone
     first = since or read_time(facts.log_first) or made
-    last = min(until or made, max(made, read_time(facts.log_last) or made))
+    newest = max(made, read_time(facts.log_last) or made)
+    # ``until`` is the moment after the period: the day that is shown is that of its last moment.
+    last = min(until - timedelta(milliseconds=1), newest) if until else newest
     css = (paths.TEMPLATES / "report" / "report.css").read_text(encoding="utf-8")
     environment = _environment()
     environment.globals.update(

@@ -36,7 +36,7 @@ PHRASES: dict[Language, dict[str, str]] = {
         "started": "engega {things}",
         "stopped": "atura {things}",
         "enabled": "fa que s'engegui amb el servidor: {things}",
-        "other": "altres passos: {things}",
+        "other": "fa els passos {things}",
     },
     "es": {
         "packages": "instala {count}: {things}",
@@ -54,7 +54,7 @@ PHRASES: dict[Language, dict[str, str]] = {
         "started": "pone en marcha {things}",
         "stopped": "detiene {things}",
         "enabled": "hace que arranque con el servidor: {things}",
-        "other": "otros pasos: {things}",
+        "other": "hace los pasos {things}",
     },
     "en": {
         "packages": "installs {count}: {things}",
@@ -72,7 +72,7 @@ PHRASES: dict[Language, dict[str, str]] = {
         "started": "starts {things}",
         "stopped": "stops {things}",
         "enabled": "starts with the server from now on: {things}",
-        "other": "other steps: {things}",
+        "other": "takes the steps {things}",
     },
 }
 _COUNTED = {"packages": "package", "writes": "file", "changes": "file"}

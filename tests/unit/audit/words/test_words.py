@@ -182,7 +182,7 @@ def test_steps_are_told_in_the_language_of_the_reader() -> None:
         "modifica 1 fitxer: /etc/c",
         "reinicia x.service",
         "fa que s'engegui amb el servidor: x.service",
-        "altres passos: «Put in order»",
+        "fa els passos «Put in order»",
     ]
     assert summary(made[:1], "en") == ["writes 2 files: /etc/a and /etc/b", "changes 1 file: /etc/c"]
 
