@@ -3,8 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 HERE = Path(__file__).parent
+
+# How long an example takes says something of the machine's other work, nothing of the code.
+settings.register_profile("provision", deadline=None)
+settings.load_profile("provision")
 
 #: Groups of tests on lab servers that take minutes, the longest first: who begins a long one last ends alone.
 #: A group that is not named here comes before them all, for it may be long; tests without a server fill the gaps.
@@ -44,6 +49,8 @@ def rank(name: str) -> int:
     return 0 if name.startswith(("roles/", "e2e/")) else 1 + len(LONGEST)
 
 
+# Before pytest-xdist's own, which reads the names.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Name each test's group for pytest-xdist, and bring the groups into order."""
     names = {item: group(item) for item in items}
