@@ -99,6 +99,7 @@ def test_roles_come_in_order_and_a_service_that_is_not_there_is_not_in_the_list(
         {"role": "firewall"},
         {"role": "nginx"},
         {"role": "tls"},
+        {"role": "audit_trail"},
         {"role": "postgresql"},
         {"role": "hello"},
         {"role": "nginx", "entry": "sites"},
@@ -271,3 +272,10 @@ def test_the_workspaces_own_names_come_before_dns(tmp_path: Path) -> None:
 
 def test_every_role_that_site_yml_may_name_is_shipped() -> None:
     assert {"base", "firewall", "nginx", "tls", "postgresql"} <= {role.name for role in paths.ROLES.iterdir()}
+
+
+def test_the_audit_log_has_an_address_where_there_is_a_site(tmp_path: Path) -> None:
+    host = host_variables(workspace(tmp_path), "hello")
+    assert host["audit_trail_school"] == "escola"
+    assert host["audit_trail_https"] is True
+    assert host["audit_trail_auditors"] == []
