@@ -92,8 +92,8 @@ def add_anchor(
         roots: PEM files with the certificates that the authority's own must lead to.
         note: the checkpoint, as a signed note; the newest one when left out.
         archive: puts a note under ``checkpoints/<size>``, keeping the signatures of one that is there
-            (``LogWriter.archive``, whose writer holds the log's lock); without it, the log's lock is taken here and a note
-            is written only where there is none.
+            (``LogWriter.archive``, whose writer holds the log's lock); without it, the log's lock is taken here and a
+            note is written only where there is none.
 
     Raises:
         AnchorError: there is no checkpoint to stamp, or an archived one of the same size says something else.

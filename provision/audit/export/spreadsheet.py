@@ -29,7 +29,7 @@ def guarded(cell: str) -> str:
     """A text that no spreadsheet takes for a formula, and no terminal for a command."""
     # A spreadsheet may trim a cell before it looks at it.
     dangerous = cell.startswith(_FORMULA) or cell.lstrip().startswith(_FORMULA)
-    line = " ".join(printable(cell).splitlines()).replace("\t", " ")
+    line = cell if cell.isprintable() else " ".join(printable(cell).splitlines()).replace("\t", " ")
     return f"'{line}" if dangerous else line
 
 
