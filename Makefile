@@ -48,7 +48,7 @@ demo: $(VENV)/.runtime
 
 # Two groups at a time: much of a test on a lab server is waiting. What shares a server stays together (tests/conftest.py).
 test: $(VENV)/.complete
-	pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 15 $(ARGS)
+	pytest -n 2 --durations 15 $(ARGS)
 
 lint: $(VENV)/.complete
 	echo "ruff"; ruff check .; ruff format --check .
