@@ -14,6 +14,9 @@ def printable(text: str) -> str:
     Args:
         text: what a server or a file said.
     """
+    # Most texts: Python's own idea of printable leaves out all that is replaced here, and is some twenty times faster.
+    if text.isprintable():
+        return text
     return "".join(
         "?"
         if sign not in "\n\t" and (unicodedata.category(sign) in {"Cc", "Cs"} or sign in _DIRECTION)

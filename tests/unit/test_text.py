@@ -42,3 +42,9 @@ def test_whatever_a_server_sends_can_be_printed(text: str) -> None:
     assert len(shown.encode()) >= len(text)
     assert all(sign in "\n\t" or unicodedata.category(sign) != "Cc" for sign in shown)
     assert printable(shown) == shown
+
+
+def test_nothing_that_python_calls_printable_steers_a_terminal() -> None:
+    """``printable`` gives such texts back as they are."""
+    printable_signs = [chr(code) for code in range(0x110000) if chr(code).isprintable()]
+    assert all(unicodedata.category(sign) not in {"Cc", "Cf", "Cs"} for sign in printable_signs)
