@@ -144,6 +144,7 @@ class _Verification:
         self.keys = KeyHistory()
         self.book = RunBook(self.findings)
         self.times: array[int] = array("q")
+        self.away: array[int] = array("Q")
         self.types: Counter[str] = Counter()
         self.erasings: dict[str, _Erasing] = {}
 
@@ -170,9 +171,9 @@ class _Verification:
             standing.fitting, policy, self.size, self._time_of, self.now, self.max_age, findings
         )
         anchored = self._anchors(tsa_roots, standing.fitting)
-        longest = check_order(self.times, self.now, self.max_age, findings)
+        longest = check_order(self.times, self.away, self.now, self.max_age, findings)
         check_limits(self.times, [*standing.limits, *anchored], findings)
-        self.book.judge(self.now, self._time_of, standing.fitting, policy)
+        self.book.judge(self.now, self._time_of, standing.fitting, policy, cosigned.size if cosigned else 0)
         self._details(pool, workers)
         return Verdict(
             origin=self.origin,
@@ -231,6 +232,7 @@ class _Verification:
     def _take(self, piece: scan.Piece) -> None:
         self.times.extend(piece.times)
         self.types.update(piece.types)
+        self.away.extend(piece.away)
         kept: Counter[str] = Counter()
         for text, index, facts in piece.problems:
             kept[text] += 1
@@ -295,7 +297,8 @@ class _Verification:
         for batch in _spread(pool, workers, _check_details, _batches(self.directory, expected)):
             for found in batch:
                 for text, entry, facts in found.problems:
-                    self.findings.add(text, entry, given=facts)
+                    severity = Severity.WARNING if text == "detail-missing/unbound" else Severity.BAD
+                    self.findings.add(text, entry, given=facts, severity=severity)
                 if found.steps:
                     here.add(found.run)
                 for identity, numbers in found.erased.items():

@@ -23,6 +23,7 @@ class Expected:
     Args:
         ended: entry of ``run.ended``; None while there is none, and then ``size`` and ``root`` say nothing.
         numbers, entries, commitments: the ``task.result`` entries, packed.
+        broken: the run never ended by itself; a later one, maybe on another machine, closed it with what it knew.
     """
 
     run: str
@@ -32,6 +33,7 @@ class Expected:
     numbers: "array[int]"
     entries: "array[int]"
     commitments: bytes
+    broken: bool = False
 
 
 @dataclass(slots=True)
@@ -65,6 +67,7 @@ def expected_of(name: str, run: Run) -> Expected | None:
         numbers=results.numbers if results else empty,
         entries=results.entries if results else empty,
         commitments=bytes(results.commitments) if results else b"",
+        broken=run.broken,
     )
 
 
@@ -104,9 +107,12 @@ def _compare(store: DetailStore, expected: Expected, found: Detail) -> None:
     run, entry = expected.run, found.entry
     known = {number: place for place, number in enumerate(expected.numbers)}
     frontier = Frontier()
+    known_part = frontier.root() if expected.size == 0 else b""
     wrong = 0
     for line in store.read(run):
         frontier.append(leaf_hash(line.commitment))
+        if frontier.size == expected.size:
+            known_part = frontier.root()
         place = known.pop(line.number, None)
         differs = place is not None and (
             expected.commitments[place * HASH_SIZE : (place + 1) * HASH_SIZE] != line.commitment
@@ -118,7 +124,7 @@ def _compare(store: DetailStore, expected: Expected, found: Detail) -> None:
                 found.problems.append(("detail-altered/step", about, {"run": run, "number": line.number}))
         elif line.erased is not None:
             found.erased.setdefault(line.erased[:100], array("Q")).append(line.number)
-        if expected.ended is not None and frontier.size > expected.size + 1:
+        if expected.ended is not None and not expected.broken and frontier.size > expected.size:
             break
     found.steps = frontier.size
     for number, place in islice(known.items(), KEPT):
@@ -126,8 +132,10 @@ def _compare(store: DetailStore, expected: Expected, found: Detail) -> None:
         found.problems.append(("detail-missing/step", about, {"run": run, "number": number}))
     if expected.ended is None:
         return
-    if frontier.size != expected.size:
-        facts: dict[str, str | int] = {"run": run, "found": frontier.size, "size": expected.size}
+    facts: dict[str, str | int] = {"run": run, "found": frontier.size, "size": expected.size}
+    if expected.broken and frontier.size > expected.size:
+        found.problems.append(("detail-missing/unbound", entry, facts))
+    elif frontier.size != expected.size:
         found.problems.append(("detail-missing/steps", entry, facts))
-    elif frontier.root() != expected.root and not wrong:
+    if frontier.size >= expected.size and known_part != expected.root and not wrong:
         found.problems.append(("detail-altered/root", entry, {"run": run}))

@@ -255,14 +255,15 @@ def judge_quorum(
     needed = policy.quorum != NO_QUORUM
     best: Cosigned | None = None
     for one in fitting:
-        names = {cosignature.name: cosignature.time for cosignature in one.cosignatures}
+        counting = [cosignature for cosignature in one.cosignatures if cosignature.name in policy.witnesses]
+        names = {cosignature.name: cosignature.time for cosignature in counting}
         if not one.logs or not names or not policy.satisfied(names):
             continue
         time = _met_at(policy, names) if needed else max(names.values())
         if best is None or (one.checkpoint.size, time) > (best.size, best.time):
             after = size - one.checkpoint.size
             since = moment(time_of(one.checkpoint.size)) if after else ""
-            cosigners = tuple(cosignature.key.name for cosignature in one.cosignatures)
+            cosigners = tuple(cosignature.key.name for cosignature in counting)
             best = Cosigned(one.checkpoint.size, time, cosigners, after, since)
     if not needed:
         findings.add("policy/no-cosigner", severity=Severity.WARNING)

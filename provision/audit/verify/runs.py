@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from provision.audit.tlog import NO_QUORUM, Policy
+from provision.audit.tlog import Policy
 from provision.audit.verify.findings import Findings, Severity
 from provision.audit.verify.held import Held
 from provision.audit.verify.scan import Results
@@ -25,7 +25,7 @@ class Run:
         strict: entry that asks for approval: the intent itself, or the policy in force; None where none does.
         by_policy: whether it is the policy that asks for it.
         cosigners: name, size and time of each cosignature that ``run.approved`` names.
-        size, root: of the detail, as ``run.ended`` has them.
+        size, root: of the detail, as ``run.ended`` has them. broken: a later run closed it.
     """
 
     intent: int | None = None
@@ -37,6 +37,7 @@ class Run:
     cosigners: list[tuple[str, int, int]] = field(default_factory=list)
     size: int = 0
     root: bytes = b""
+    broken: bool = False
     results: Results | None = None
 
 
@@ -72,7 +73,7 @@ class RunBook:
             case "approved":
                 run.cosigners = facts["cosigners"]
             case "ended":
-                run.size, run.root = facts["size"], facts["root"]
+                run.size, run.root, run.broken = facts["size"], facts["root"], facts["broken"]
 
     def take_results(self, name: str, results: Results) -> None:
         """Take the steps that a piece of the log has of a run."""
@@ -82,12 +83,13 @@ class RunBook:
         else:
             run.results.add(results)
 
-    def judge(self, now: int, time_of: TimeOf, held: Sequence[Held], policy: Policy | None) -> None:
+    def judge(self, now: int, time_of: TimeOf, held: Sequence[Held], policy: Policy, covered: int) -> None:
         """Say what is wrong with the order of things.
 
         Args:
             now: Unix seconds. time_of: gives the time of an entry, Unix seconds.
             held: checkpoints whose signatures were verified. policy: whose cosignatures approve.
+            covered: entries that the policy's cosigners vouch for: with them for former witnesses named there.
         """
         cosigned = _cosignatures(held)
         for name, run in self.runs.items():
@@ -97,7 +99,9 @@ class RunBook:
             elif first is not None and first < run.intent:
                 self._findings.add("run-order/early", first, run=name)
             if run.intent is not None and run.ended is None:
-                recent = name == self._newest and now - time_of(run.intent) < UNDER_WAY
+                # One that waits for the school may wait for long.
+                waiting = run.strict is not None and run.started is None
+                recent = name == self._newest and (waiting or now - time_of(run.intent) < UNDER_WAY)
                 self._findings.add(
                     "no-end/under-way" if recent else "no-end/run",
                     run.intent,
@@ -106,7 +110,7 @@ class RunBook:
                 )
             self._judge_results(name, run)
             if run.intent is not None and run.started is not None:
-                self._judge_approval(name, run, time_of, cosigned, policy)
+                self._judge_approval(name, run, time_of, cosigned, policy, covered)
 
     def _judge_results(self, name: str, run: Run) -> None:
         if run.results is None:
@@ -123,34 +127,37 @@ class RunBook:
         run: Run,
         time_of: TimeOf,
         cosigned: dict[tuple[str, int], tuple[str, int]],
-        policy: Policy | None,
+        policy: Policy,
+        covered: int,
     ) -> None:
-        if run.strict is None and run.approved is None:
+        if run.intent is None or run.started is None or (run.strict is None and run.approved is None):
             return
-        if run.approved is None or (run.started is not None and run.approved > run.started):
-            if run.by_policy:
-                self._findings.add(
-                    "unapproved/not-strict",
-                    run.started,
-                    run=name,
-                    policy=run.strict if run.strict is not None else 0,
-                )
-            else:
-                self._findings.add("unapproved/missing", run.started, run=name)
+        if run.approved is None or run.approved > run.started:
+            text = "unapproved/not-strict" if run.by_policy else "unapproved/missing"
+            self._findings.add(text, run.started, run=name, policy=run.strict or 0)
             return
-        limit = time_of(run.started if run.started is not None else run.approved) + TOLERANCE
-        proven = {
-            found[0]
-            for cosigner, size, _ in run.cosigners
-            if (found := cosigned.get((cosigner, size))) is not None
-            and run.intent is not None
-            and size > run.intent
-            and found[1] <= limit
-        }
-        enough = bool(proven) and (policy is None or policy.quorum == NO_QUORUM or policy.satisfied(proven))
-        if not enough:
-            named = ", ".join(cosigner for cosigner, _, _ in run.cosigners[:5])
-            self._findings.add("unapproved/unproven", run.approved, run=name, cosigner=named or "—")
+        limit = time_of(run.started) + TOLERANCE
+        named = ", ".join(cosigner for cosigner, _, _ in run.cosigners[:5]) or "—"
+        proven: dict[str, bool] = {}
+        for cosigner, size, claimed in run.cosigners:
+            found = cosigned.get((cosigner, size))
+            # A later line of the same cosigner replaces the one that the run waited for.
+            if found is not None and size > run.intent and claimed <= limit:
+                proven[found[0]] = found[1] <= limit
+        if not _enough(set(proven), policy, run.approved < covered):
+            self._findings.add("unapproved/unproven", run.approved, run=name, cosigner=named)
+        elif not _enough({one for one, timely in proven.items() if timely}, policy, run.approved < covered):
+            self._findings.add(
+                "unapproved/late", run.approved, run=name, cosigner=named, severity=Severity.WARNING
+            )
+
+
+def _enough(names: set[str], policy: Policy, vouched: bool) -> bool:
+    """Whether these cosigners could approve: those of the policy, or former ones that the policy's vouch for."""
+    present = names & set(policy.witnesses)
+    if vouched and names - present:
+        return True
+    return bool(present) and policy.satisfied(present)
 
 
 def _first(run: Run) -> int | None:

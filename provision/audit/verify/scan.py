@@ -4,19 +4,15 @@ A piece is a range of bundles. What comes back of it is small: the roots of its 
 is wrong with them, and the few entries that say something about keys and runs.
 """
 
-import re
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import from_json, to_json
-
-from provision.audit.entries import Entry, EntryError, canonical, parse
+from provision.audit.entries import Entry, EntryError
 from provision.audit.tlog import (
     HASH_SIZE,
     TILE_WIDTH,
@@ -27,22 +23,22 @@ from provision.audit.tlog import (
     read_file,
 )
 from provision.audit.tlog.layout import MAX_BUNDLE, tile_width
+from provision.audit.verify.reading import (
+    AWAY,
+    NO_TIME,
+    READERS,
+    WrongError,
+    hash_in,
+    milliseconds,
+    number_in,
+    read_entry,
+    text_in,
+)
 
 #: Bundles in a piece of work: enough to make handing it over cheap, few enough to spread.
 PIECE = 64
 #: Problems of one piece that are kept, each kind; of more, only the number is.
 KEPT = 25
-#: Time of an entry that has none which can be read.
-NO_TIME = -1
-
-_TEXTS = ("specversion", "id", "source", "type", "time")
-_TEXT = {str}
-_PLAIN = frozenset({str, bool, type(None)})
-#: Larger integers are written otherwise in RFC 8785.
-_LARGEST = 2**53 - 1
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Keys with such characters sort differently in UTF-16, which RFC 8785 asks for, than in Python.
-_ASTRAL = re.compile(rb"[\xf0-\xf4]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +103,7 @@ class Piece:
         times: of each entry, milliseconds since 1970; one behind the other from the piece's first entry on.
         problems: text key, entry and facts. overflow: number of those that were not kept.
         events: entries that say something about keys and runs: number, type, and what is needed of them.
+        away: entries of types that may wait for the log.
     """
 
     bundles: list[Bundle] = field(default_factory=list)
@@ -116,6 +113,7 @@ class Piece:
     events: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
     results: dict[str, Results] = field(default_factory=dict)
     types: dict[str, int] = field(default_factory=dict)
+    away: "array[int]" = field(default_factory=lambda: array("Q"))
 
     def problem(self, text: str, entry: int, **facts: str | int) -> None:
         """Note what is wrong with an entry."""
@@ -217,7 +215,7 @@ def _look_at_entries(piece: Piece, origin: str, first: int, raws: list[bytes]) -
     types, add_time = piece.types, piece.times.append
     for index, raw in enumerate(raws, first):
         try:
-            entry, is_canonical = _read(index, raw)
+            entry, is_canonical = read_entry(index, raw)
         except (EntryError, RecursionError) as error:
             piece.problem("form/unreadable", index, error=str(error) or "it is nested too deeply")
             add_time(NO_TIME)
@@ -237,100 +235,22 @@ def _look_at_entries(piece: Piece, origin: str, first: int, raws: list[bytes]) -
         types[kind] = types.get(kind, 0) + 1
         if index == 0 and kind != "log.opened":
             piece.problem("form/opening", index, type=kind)
+        if kind in AWAY:
+            piece.away.append(index)
         if kind == "task.result":
             _take_result(piece, entry)
-        elif (reader := _READERS.get(kind)) is not None:
+        elif (reader := READERS.get(kind)) is not None:
             try:
                 piece.events.append((index, kind, reader(entry)))
-            except _WrongError as wrong:
+            except WrongError as wrong:
                 piece.problem("form/data", index, type=kind, field=str(wrong))
-
-
-def _read(index: int, raw: bytes) -> tuple[Entry, bool]:
-    """An entry, and whether it is in canonical form. Fast for those that are as they should be.
-
-    Raises:
-        EntryError: it is none.
-    """
-    try:
-        event = from_json(raw, allow_inf_nan=False, cache_strings="keys")
-        good = type(event["data"]) is dict and {type(event[name]) for name in _TEXTS} == _TEXT
-    except (ValueError, TypeError, LookupError):
-        good = False
-    if not good:
-        # What only Python reads, or nobody: this says what is wrong with it.
-        entry = parse(index, raw)
-        return entry, _exactly_canonical(entry)
-    entry = Entry(index, raw, event)
-    if (raw.isascii() or not _ASTRAL.search(raw)) and _is_ordered(event) and to_json(event) == raw:
-        return entry, True
-    return entry, _exactly_canonical(entry)
-
-
-def _is_ordered(event: dict[str, Any]) -> bool:
-    """Whether the keys of all objects are sorted, and all numbers integers that have one spelling only."""
-    pending: list[Any] = [event]
-    for value in pending:
-        if type(value) is dict:
-            names = list(value)
-            if names != sorted(names):
-                return False
-            pending += [item for item in value.values() if type(item) not in _PLAIN]
-        elif type(value) is list:
-            pending += [item for item in value if type(item) not in _PLAIN]
-        elif not (type(value) is int and -_LARGEST <= value <= _LARGEST):
-            return False
-    return True
-
-
-def _exactly_canonical(entry: Entry) -> bool:
-    try:
-        return canonical(entry.event) == entry.raw
-    except (ValueError, RecursionError):
-        return False
-
-
-def milliseconds(time: str) -> int:
-    """The time of an entry in milliseconds since 1970, or ``NO_TIME`` where it is not in the one form allowed."""
-    if len(time) != 24 or time[10] != "T" or time[19] != "." or time[23] != "Z" or not time.isascii():
-        return NO_TIME
-    try:
-        since = datetime.fromisoformat(time) - _EPOCH
-    except ValueError:
-        return NO_TIME
-    return max(since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000, NO_TIME)
-
-
-class _WrongError(Exception):
-    """A field is missing, or of the wrong kind; its name."""
-
-
-def _text(data: dict[str, Any], name: str) -> str:
-    value = data.get(name)
-    if not isinstance(value, str):
-        raise _WrongError(name)
-    return value
-
-
-def _number(data: dict[str, Any], name: str) -> int:
-    value = data.get(name)
-    if type(value) is not int or not 0 <= value < 2**53:
-        raise _WrongError(name)
-    return value
-
-
-def _list(data: dict[str, Any], name: str) -> list[Any]:
-    value = data.get(name)
-    if not isinstance(value, list):
-        raise _WrongError(name)
-    return value
 
 
 def _take_result(piece: Piece, entry: Entry) -> None:
     data = entry.data
     try:
-        run, number, commitment = _text(data, "run"), _number(data, "number"), _hash(data, "commitment")
-    except _WrongError as wrong:
+        run, number, commitment = text_in(data, "run"), number_in(data, "number"), hash_in(data, "commitment")
+    except WrongError as wrong:
         piece.problem("form/data", entry.index, type=entry.type, field=str(wrong))
         return
     results = piece.results.get(run)
@@ -339,85 +259,3 @@ def _take_result(piece: Piece, entry: Entry) -> None:
     results.numbers.append(number)
     results.entries.append(entry.index)
     results.commitments += commitment
-
-
-def _hash(data: dict[str, Any], name: str) -> bytes:
-    try:
-        value = bytes.fromhex(_text(data, name))
-    except ValueError:
-        raise _WrongError(name) from None
-    if len(value) != HASH_SIZE:
-        raise _WrongError(name)
-    return value
-
-
-def _keys(entry: Entry) -> dict[str, Any]:
-    keys = _list(entry.data, "keys")
-    if not all(isinstance(key, str) for key in keys):
-        raise _WrongError("keys")
-    return {"keys": keys}
-
-
-def _key(entry: Entry) -> dict[str, Any]:
-    return {"key": _text(entry.data, "key"), "purpose": _text(entry.data, "purpose")}
-
-
-def _policy(entry: Entry) -> dict[str, Any]:
-    return {"policy": _text(entry.data, "policy"), "strict": entry.data.get("strict") is True}
-
-
-def _intent(entry: Entry) -> dict[str, Any]:
-    return {"run": _text(entry.data, "run"), "strict": entry.data.get("strict") is True}
-
-
-def _approved(entry: Entry) -> dict[str, Any]:
-    cosigners = []
-    for one in _list(entry.data, "cosigners"):
-        if not isinstance(one, dict):
-            raise _WrongError("cosigners")
-        cosigners.append((_text(one, "name"), _number(one, "size"), _number(one, "time")))
-    return {"run": _text(entry.data, "run"), "cosigners": cosigners}
-
-
-def _run(entry: Entry) -> dict[str, Any]:
-    return {"run": _text(entry.data, "run")}
-
-
-def _ended(entry: Entry) -> dict[str, Any]:
-    data = entry.data
-    return {
-        "run": _text(data, "run"),
-        "size": _number(data, "detail_size"),
-        "root": _hash(data, "detail_root"),
-    }
-
-
-def _erased(entry: Entry) -> dict[str, Any]:
-    actor = entry.data.get("actor")
-    erased = []
-    for one in _list(entry.data, "erased"):
-        if not isinstance(one, dict):
-            raise _WrongError("erased")
-        numbers = _list(one, "numbers")
-        if not all(type(number) is int and 0 <= number < 2**53 for number in numbers):
-            raise _WrongError("numbers")
-        erased.append((_text(one, "run"), tuple(numbers)))
-    return {
-        "id": str(entry.event.get("id", "")),
-        "time": entry.time,
-        "actor": str(actor.get("name", "")) if isinstance(actor, dict) else "",
-        "erased": erased,
-    }
-
-
-_READERS: dict[str, Callable[[Entry], dict[str, Any]]] = {
-    "log.opened": _keys,
-    "key.added": _key,
-    "key.retired": _key,
-    "policy.set": _policy,
-    "run.intent": _intent,
-    "run.approved": _approved,
-    "run.started": _run,
-    "run.ended": _ended,
-    "erasure.performed": _erased,
-}

@@ -231,6 +231,13 @@ WORDS: Mapping[str, Texts] = {
         "es": "lleva fecha {time}, pero una entrada anterior ya es de {before}",
         "ca": "porta data {time}, però una entrada anterior ja és de {before}",
     },
+    "time-order/late": {
+        "en": "dated {time}, and logged only after an entry of {before}; it had waited on an administrator’s machine",
+        "es": "lleva fecha {time} y se registró después de una entrada de {before}; esperó en la máquina de un "
+        "administrador",
+        "ca": "porta data {time} i es va registrar després d’una entrada de {before}; va esperar a la màquina d’un "
+        "administrador",
+    },
     "time-forged/cosigned": {
         "en": "dated {time}, but {cosigner} cosigned it on {limit} already ({source})",
         "es": "lleva fecha {time}, pero {cosigner} ya la cofirmó el {limit} ({source})",
@@ -304,6 +311,14 @@ WORDS: Mapping[str, Texts] = {
         "ca": "es diu que {cosigner} va aprovar l’execució {run}, i cap cosignatura desada d’aleshores no "
         "ho mostra",
     },
+    "unapproved/late": {
+        "en": "run {run} is said to be approved by {cosigner}; the cosignature that is kept was made after its "
+        "start: a second one, or the run did not wait",
+        "es": "se dice que {cosigner} aprobó la ejecución {run}; la cofirma guardada se hizo después del inicio: "
+        "o es una segunda, o la ejecución no esperó",
+        "ca": "es diu que {cosigner} va aprovar l’execució {run}; la cosignatura desada es va fer després de "
+        "l’inici: o és una segona, o l’execució no va esperar",
+    },
     "unapproved/not-strict": {
         "en": "run {run} did without the school’s approval, while the policy in force (entry {policy}) "
         "asks for it",
@@ -339,6 +354,14 @@ WORDS: Mapping[str, Texts] = {
         "en": "the detail of run {run} has {found} steps, and {size} were logged",
         "es": "el detalle de la ejecución {run} tiene {found} pasos, y se registraron {size}",
         "ca": "el detall de l’execució {run} té {found} passos, i se’n van registrar {size}",
+    },
+    "detail-missing/unbound": {
+        "en": "run {run} was broken off and closed by a later one, which knew {size} of its steps; of the {found} here "
+        "the others are bound by their own entries only",
+        "es": "la ejecución {run} se interrumpió y la cerró otra posterior, que conocía {size} de sus pasos; de los "
+        "{found} que hay, los demás solo los ligan sus propias entradas",
+        "ca": "l’execució {run} es va interrompre i la va tancar una de posterior, que en coneixia {size} passos; dels "
+        "{found} que hi ha, els altres només els lliguen les seves pròpies entrades",
     },
     "detail-missing/step": {
         "en": "step {number} of run {run} is gone",

@@ -1,13 +1,14 @@
 """Times of entries: against each other, against those who signed later, and against now."""
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from provision.audit.verify.findings import Findings, Severity
+from provision.audit.verify.reading import NO_TIME
 from provision.audit.verify.runs import TOLERANCE
-from provision.audit.verify.scan import NO_TIME
 from provision.audit.verify.words import moment
 
 #: A gap that is mentioned where nobody said how long one may be (seconds).
@@ -43,16 +44,19 @@ def shown(milliseconds: int) -> str:
     return moment(milliseconds // 1000) if milliseconds != NO_TIME else "—"
 
 
-def check_order(times: "array[int]", now: int, max_age: int | None, findings: Findings) -> tuple[int, int]:
+def check_order(
+    times: "array[int]", away: "array[int]", now: int, max_age: int | None, findings: Findings
+) -> tuple[int, int]:
     """Look for entries that go back, for gaps, and for entries of the future.
 
     Args:
-        times: of each entry, milliseconds. now: Unix seconds. max_age: seconds, None for no limit.
+        times: of each entry, milliseconds. away: entries that may have waited for the log, ascending.
+        now: Unix seconds. max_age: seconds, None for no limit.
 
     Returns:
         The longest gap in seconds, and the entry behind it.
     """
-    latest = before = NO_TIME
+    latest = NO_TIME
     gap_limit = (max_age if max_age is not None else LONG_GAP) * 1000
     severity = Severity.BAD if max_age is not None else Severity.NOTE
     future = now * 1000 + _TOLERANCE
@@ -62,25 +66,30 @@ def check_order(times: "array[int]", now: int, max_age: int | None, findings: Fi
         if time == NO_TIME:
             continue
         if time < latest - _TOLERANCE:
-            if back is not None and back.last == index - 1:
+            text = "time-order/late" if _has(away, index) else "time-order/back"
+            if back is not None and back.last == index - 1 and back.text == text:
                 back = back._replace(last=index)
             else:
                 _say(back, findings)
-                facts: dict[str, str | int] = {"time": shown(time), "before": shown(latest)}
-                back = _Stretch(index, index, facts, "time-order/back")
-        gap = time - before
-        if before != NO_TIME and gap > longest[0]:
+                back = _Stretch(index, index, {"time": shown(time), "before": shown(latest)}, text)
+        gap = time - latest
+        if latest != NO_TIME and gap > longest[0]:
             longest = (gap, index)
-        if before != NO_TIME and gap > gap_limit:
+        if latest != NO_TIME and gap > gap_limit:
             findings.add("gap/long", index, span=gap // 1000, severity=severity)
         if time > future:
             findings.add("time-forged/future", index, time=shown(time))
-        before = time
         latest = max(latest, time)
     _say(back, findings)
     if max_age is not None and len(times) and now * 1000 - latest > gap_limit:
         findings.add("stale/log", len(times) - 1, time=shown(latest), span=max_age)
     return longest[0] // 1000, longest[1]
+
+
+def _has(places: "array[int]", index: int) -> bool:
+    """Whether an ascending row has a number."""
+    place = bisect_left(places, index)
+    return place < len(places) and places[place] == index
 
 
 def check_limits(times: "array[int]", limits: Sequence[Limit], findings: Findings) -> None:
@@ -117,4 +126,5 @@ def check_limits(times: "array[int]", limits: Sequence[Limit], findings: Finding
 
 def _say(stretch: _Stretch | None, findings: Findings) -> None:
     if stretch is not None:
-        findings.add(stretch.text, stretch.first, last=stretch.last, given=stretch.facts)
+        severity = Severity.NOTE if stretch.text == "time-order/late" else Severity.BAD
+        findings.add(stretch.text, stretch.first, last=stretch.last, given=stretch.facts, severity=severity)

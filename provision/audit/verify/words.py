@@ -34,12 +34,12 @@ ERASED: Texts = {
 
 VERDICT: Mapping[str, Texts] = {
     "cosigned": {
-        "en": "VERIFIED: all {size} entries of {origin} are whole and unaltered; {covered} of them "
-        "cosigned by {cosigners}.",
-        "es": "VERIFICADO: las {size} entradas de {origin} están completas y sin alterar; cofirmadas "
-        "{covered} por {cosigners}.",
-        "ca": "VERIFICAT: les {size} entrades de {origin} són completes i sense alterar; {covered} "
-        "cosignades per {cosigners}.",
+        "en": "VERIFIED: the {size} entries of {origin} fit together, and the first {covered} are those that "
+        "{cosigners} cosigned.",
+        "es": "VERIFICADO: las {size} entradas de {origin} encajan, y las primeras {covered} son las que cofirmó "
+        "{cosigners}.",
+        "ca": "VERIFICAT: les {size} entrades de {origin} encaixen, i les primeres {covered} són les que va cosignar "
+        "{cosigners}.",
     },
     "alone": {
         "en": "VERIFIED, BY THE CITY’S WORD ALONE: the {size} entries of {origin} fit together; the "

@@ -46,7 +46,7 @@ def test_the_verdict_stands_in_the_first_line(city: City, policy: Path) -> None:
     result = run("verify", city.directory, "--policy", policy)
     assert result.exit_code == 0
     assert result.stdout.splitlines()[0].startswith(
-        "VERIFIED: all 17 entries of provision.example.cat/escola-mar"
+        "VERIFIED: the 17 entries of provision.example.cat/escola-mar"
     )
 
 

@@ -16,7 +16,7 @@ from provision.audit.anchor import AnchorResult
 from provision.audit.log import SchoolLog
 from provision.audit.tlog import bundle_path, encode_bundle, leaf_hash
 from provision.audit.verify import check as checking
-from provision.audit.verify import scan, verify
+from provision.audit.verify import reading, scan, verify
 from provision.audit.verify.diagnose import compare
 from provision.audit.verify.findings import KEPT_EACH, Findings, Severity
 from provision.audit.verify.sentences import WORDS
@@ -111,16 +111,16 @@ def test_an_entry_is_late_for_every_limit_that_covers_it(data: st.DataObject) ->
     [
         ("1970-01-01T00:00:00.000Z", 0),
         ("2026-11-02T08:00:00.123Z", 1793606400123),
-        ("2026-11-02T08:00:00Z", scan.NO_TIME),
-        ("2026-11-02T08:00:00.123+", scan.NO_TIME),
-        ("2026-13-02T08:00:00.123Z", scan.NO_TIME),
-        ("1926-11-02T08:00:00.123Z", scan.NO_TIME),
-        ("٢٠٢٦-11-02T08:00:00.123Z", scan.NO_TIME),
-        ("", scan.NO_TIME),
+        ("2026-11-02T08:00:00Z", reading.NO_TIME),
+        ("2026-11-02T08:00:00.123+", reading.NO_TIME),
+        ("2026-13-02T08:00:00.123Z", reading.NO_TIME),
+        ("1926-11-02T08:00:00.123Z", reading.NO_TIME),
+        ("٢٠٢٦-11-02T08:00:00.123Z", reading.NO_TIME),
+        ("", reading.NO_TIME),
     ],
 )
 def test_times_have_one_form(time: str, expected: int) -> None:
-    assert scan.milliseconds(time) == expected
+    assert reading.milliseconds(time) == expected
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_times_have_one_form(time: str, expected: int) -> None:
 )
 def test_the_canonical_form_is_that_of_rfc_8785(inner: str, expected: bool) -> None:
     raw = f'{{"data":{inner},"id":"i","source":"s","specversion":"1.0","time":"t","type":"x"}}'.encode()
-    assert scan._read(0, raw)[1] is expected
+    assert reading.read_entry(0, raw)[1] is expected
 
 
 def names_in(text: str) -> set[str]:
