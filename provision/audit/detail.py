@@ -197,7 +197,7 @@ def _parse(run: str, number: int, raw: bytes) -> DetailLine:
     )
 
 
-def _fits(commitment: bytes, salt: bytes, payload: dict[str, Any]) -> bool:
+def _fits(commitment: bytes, salt: bytes, payload: Any) -> bool:
     try:
         return len(salt) == SALT_SIZE and commit(salt, payload) == commitment
     except (ValueError, RecursionError):

@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from provision.audit import entries as e
-from provision.audit.cosignatures import TakenIn, take_in
+from provision.audit.cosignatures import CosignatureError, TakenIn, take_in
 from provision.audit.keys import KeyStore, Second
-from provision.audit.log import LogError, LogWriter, log_directory, writing
+from provision.audit.log import LogError, LogWriter, log_directory, read_bounded, writing
 from provision.audit.opening import actor_of, keys_for, open_new, origin_of
 from provision.audit.outbox import Outbox
 from provision.audit.record import Person
+from provision.audit.tlog.note import MAX_NOTE
 from provision.engine.connections import Connections
 from provision.engine.log_copy import CopyState, LogCopy, hand_over, take_over
 from provision.errors import ProvisionError, RefusedError
@@ -200,15 +201,22 @@ class LogBook:
         for file in sorted(inbox.glob("*")) if inbox.is_dir() else ():
             if file.is_file() and not file.is_symlink() and not file.name.startswith("."):
                 try:
-                    self._take(file.name, file.read_bytes())
-                finally:
-                    file.unlink(missing_ok=True)
+                    self._take(file.name, read_bounded(file, MAX_NOTE))
+                except OSError as error:
+                    self.notes.append(f"{file} cannot be read: {error.strerror}")
         for name, content in self._state.inbox.items():
             self._take(name, content)
 
     def _take(self, name: str, content: bytes) -> None:
         try:
             taken: TakenIn = take_in(self._writer, content)
+        except CosignatureError as error:
+            # A file stays in the inbox, and was taken in before.
+            if error.kind != "replayed":
+                self.notes.append(
+                    f"the cosignature file {printable_line(name, 80)} was not taken: {error.message}; {error.remedy}"
+                )
+            return
         except ProvisionError as error:
             self.notes.append(
                 f"the cosignature file {printable_line(name, 80)} was not taken: {error.message}"

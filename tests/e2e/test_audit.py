@@ -87,10 +87,8 @@ def test_a_run_is_intended_and_signed_before_it_starts_and_ends_with_everything_
     changed = [entry for entry in log_of(school).entries() if entry.type == "task.result"]
     assert ended["outcome"] == "ok"
     assert ended["counts"]["changed"] == len(changed)
-    assert (ended["detail_size"], ended["detail_root"]) == (
-        (store := log_of(school).detail.root(ended["run"]))[0],
-        store[1].hex(),
-    )
+    size, root = log_of(school).detail.root(ended["run"])
+    assert (ended["detail_size"], ended["detail_root"]) == (size, root.hex())
     school.provision("audit", "verify", school.id)
 
 
@@ -104,14 +102,8 @@ def test_the_server_has_a_copy_that_only_auditors_can_read_and_names_the_run(sch
     reading = f"cat {place}/checkpoint {place}/detail/*.jsonl >/dev/null"
     assert ssh(school.machine, f"runuser -u nobody -- sh -c '{reading}'", check=False).returncode != 0
     assert ssh(school.machine, f"runuser -u www-data -- sh -c '{reading}'", check=False).returncode != 0
-    members = ssh(school.machine, "getent group auditors").stdout
-    assert "auditora" in members
-    assert (
-        ssh(
-            school.machine, f"setpriv --reuid auditora --regid auditors --clear-groups sh -c '{reading}'"
-        ).returncode
-        == 0
-    )
+    as_auditor = f"setpriv --reuid auditora --regid auditors --clear-groups sh -c '{reading}'"
+    assert ssh(school.machine, as_auditor).returncode == 0
 
 
 def test_a_second_administrator_takes_the_log_from_the_server_and_continues_it(
