@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from provision.audit.entries import EntryError, parse
 from provision.audit.log import LOCK_TIMEOUT, LogError, LogWriter, SchoolLog
 from provision.audit.tlog import (
     Checkpoint,
@@ -27,6 +28,8 @@ from provision.text import printable_line
 
 #: Seconds that a cosigner's clock may be ahead of ours.
 _CLOCK_AHEAD = 600
+#: Seconds that it may be behind; verification takes more for a forged time.
+_CLOCK_BEHIND = 240
 #: Most files that are kept as evidence of cosignatures that do not fit: the inbox is open to several people.
 _MAX_KEPT = 100
 
@@ -98,7 +101,7 @@ def check_cosignature(log: SchoolLog, data: bytes, *, now: int | None = None) ->
         raise CosignatureError(
             "ahead",
             f"it covers {checkpoint.size} entries, and this copy of the log has {log.size}",
-            "a colleague's run is not here yet: get it (git pull), then take the file in again",
+            "a colleague's run is not here yet: get it (provision audit sync SCHOOL), then take the file in again",
         )
     if _root(log, checkpoint.size) != checkpoint.root:
         raise CosignatureError(
@@ -115,6 +118,15 @@ def check_cosignature(log: SchoolLog, data: bytes, *, now: int | None = None) ->
                 "clock",
                 f"the cosignature of {printable_line(one.key.name)} is from the future: {_said(stated)}",
                 "the clock of the school's laptop is wrong, or the one here",
+            )
+        newest = _newest_time(log, checkpoint.size)
+        if stated < newest - _CLOCK_BEHIND:
+            # It could not have seen what it says that it saw; kept, it would make the log look forged for good.
+            raise CosignatureError(
+                "clock",
+                f"the cosignature of {printable_line(one.key.name)} says {_said(stated)}, and it covers an entry of "
+                f"{_said(newest)}",
+                "the clock of the school's laptop is wrong, or the one here; set it, then the school signs again",
             )
         former = _stated(base, one.key)
         if former is not None and former >= stated:
@@ -248,6 +260,16 @@ def _opened(note: Note, policy: Policy) -> list[Opened]:
     except NoteError as error:
         raise CosignatureError(
             "forged", f"it does not hold: {printable_line(str(error))}", "ask the school to sign again"
+        ) from error
+
+
+def _newest_time(log: SchoolLog, size: int) -> int:
+    """When the last entry below a size was written, in seconds since 1970."""
+    try:
+        return int(datetime.fromisoformat(parse(size - 1, log.reader.entry(size - 1)).time).timestamp())
+    except (TlogError, EntryError, ValueError, OverflowError) as error:
+        raise LogError(
+            f"entry {size - 1} of {log.directory} cannot be read: {error}", "see: provision audit verify"
         ) from error
 
 

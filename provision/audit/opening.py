@@ -102,11 +102,15 @@ def settled(store: KeyStore, workspace: Path, school: str) -> LogKeys:
     if not keys.coming:
         return keys
     ids = {key.verifier.key_id for key in keys.coming}
+    directory = log_directory(workspace, school)
     try:
-        note = SchoolLog.open(log_directory(workspace, school)).note
-        signed = any(signature.key_id in ids for signature in note.signatures)
+        note = SchoolLog.open(directory).note
     except LogError:
-        signed = False
+        note = None
+    signed = note is not None and any(signature.key_id in ids for signature in note.signatures)
+    if note is not None and signed:
+        # Without this checkpoint, which both signed, nobody could follow from the old keys to the new ones.
+        LogWriter(directory, "", (), SchoolLog.open(directory)).archive(note)
     keys = LogKeys(keys.coming) if signed else LogKeys(keys.current)
     store.save(school, keys)
     return keys

@@ -47,8 +47,13 @@ def report(
     ] = None,
     lang: LanguageOption = None,
     category: Annotated[
-        str, typer.Option("--category", help="The school's ENS category: basic, medium or high.")
-    ] = "basic",
+        str | None,
+        typer.Option(
+            "--category",
+            help="The school's ENS category: basic, medium or high; without it audit.category of its file.",
+            show_default=False,
+        ),
+    ] = None,
     policy: Annotated[
         Path | None,
         typer.Option("--policy", help="The keys to trust; without it the log's own.", show_default=False),
@@ -66,7 +71,7 @@ def report(
     first, last = period(since, until, place.zone)
     if place.trouble:
         errors.print(f"The workspace is not used: {place.trouble}.", style="warn", markup=False)
-    chosen = _category(category)
+    chosen = _category(category or (place.school.audit.category if place.school else "basic"))
     log, verdict = _verified(place, policy)
     file = output or Path(f"audit-report-{log.origin.rpartition('/')[2]}.html")
     html = render_report(

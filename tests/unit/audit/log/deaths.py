@@ -126,7 +126,18 @@ def renew(top: Path) -> int:
         with writing(directory, ORIGIN, keys) as writer:
             renew_keys(store, writer, SCHOOL, ACTOR, second=None, why="test")
 
-    return count(change, lambda: whole(directory, list(settled(store, top, "escola").current)))
+    def check() -> None:
+        log = whole(directory, list(settled(store, top, "escola").current))
+        assert log is not None
+        # From each key to the next there is a checkpoint that both signed: whoever knows the first one can follow.
+        chain = {KEY.verifier.key_id}
+        for _, note in log.archived():
+            signers = {signature.key_id for signature in note.signatures}
+            if signers & chain:
+                chain |= signers
+        assert {signature.key_id for signature in log.note.signatures} <= chain
+
+    return count(change, check)
 
 
 def erase(top: Path) -> int:
