@@ -6,6 +6,7 @@ the log that we have, and is bounded in size and time.
 
 import base64
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from typing import Any
 import paramiko
 
 from provision import paths
+from provision.audit.detail import DetailError
+from provision.audit.entries import ErasurePerformed, RunEnded
 from provision.audit.log import LogError, LogWriter, SchoolLog
 from provision.audit.tlog.checkpoint import Checkpoint
 from provision.audit.tlog.encoding import TlogError
@@ -23,6 +26,7 @@ from provision.audit.tlog.note import Note, VerifierKey, open_note
 from provision.audit.tlog.tiles import TILE_WIDTH, TileReader, bundle_path, decode_bundle, tile_path
 from provision.engine.ssh import CONNECT_TIMEOUT, Connection
 from provision.errors import ProvisionError
+from provision.files import write_atomically
 from provision.text import printable_line
 
 #: Where the copies of the logs are on a school's server.
@@ -37,6 +41,10 @@ _MAX_ANSWER = 48 * 1024 * 1024
 _BATCH = 2 * 1024 * 1024
 #: What lies beside the tiles and is copied by name and size.
 _BESIDE = ("checkpoints", "anchors", "detail")
+_NAME = re.compile(
+    r"checkpoints/[0-9]{1,18}|anchors/[A-Za-z0-9][\w.-]{0,100}|detail/[A-Za-z0-9][\w-]{0,100}\.jsonl",
+    re.ASCII,
+)
 
 
 class CopyError(ProvisionError):
@@ -298,6 +306,89 @@ def hand_over(copy: LogCopy, state: CopyState, log: SchoolLog, *, last_run: byte
     obsolete = set(partial_names(former)) - set(partial_names(log.size))
     copy.put(files, remove=sorted(obsolete), last_run=last_run, publish=True)
     return CopyState(note=note, last_run=_document(last_run) or state.last_run, sizes=sizes)
+
+
+def fetch_beside(copy: LogCopy, state: CopyState, log: SchoolLog) -> list[str]:
+    """Take from the copy what lies beside its tiles and is not here: a colleague's detail, cosignatures, time stamps.
+
+    Each is checked against the log that we have; what does not fit is left there.
+
+    Returns:
+        names of what did not fit.
+    """
+    odd = []
+    missing = [
+        name for name in sorted(state.sizes) if _NAME.fullmatch(name) and not (log.directory / name).exists()
+    ]
+    roots = _detail_roots(log, {Path(name).stem for name in missing if name.startswith("detail/")})
+    for name in missing:
+        content = copy.get([name])[name]
+        file = log.directory / name
+        if content is None:
+            continue
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        if name.startswith("checkpoints/"):
+            if _is_of(log, int(file.name), content):
+                write_atomically(file, content)
+            else:
+                odd.append(name)
+            continue
+        write_atomically(file, content, mode=0o600 if name.startswith("detail/") else 0o644)
+        if name.startswith("detail/") and not _is_detail(log, file, roots):
+            file.unlink()
+            odd.append(name)
+    return odd
+
+
+def _is_of(log: SchoolLog, size: int, content: bytes) -> bool:
+    try:
+        text = Note.parse(content).text
+        return (
+            0 < size <= log.size
+            and text == Checkpoint(log.origin, size, TileReader(log.directory, size).root()).text
+        )
+    except TlogError:
+        return False
+
+
+def _is_detail(log: SchoolLog, file: Path, roots: Mapping[str, tuple[int, str]]) -> bool:
+    try:
+        size, root = log.detail.root(file.stem)
+    except (DetailError, OSError):
+        return False
+    return roots.get(file.stem) == (size, root.hex())
+
+
+def _detail_roots(log: SchoolLog, runs: set[str]) -> dict[str, tuple[int, str]]:
+    """What the log says of the detail of runs."""
+    found: dict[str, tuple[int, str]] = {}
+    wanted = set(runs)
+    for entry in log.backwards() if wanted else ():
+        if entry.type == RunEnded.type and entry.data.get("run") in wanted:
+            run = str(entry.data["run"])
+            found[run] = (int(entry.data.get("detail_size", -1)), str(entry.data.get("detail_root")))
+            wanted.discard(run)
+            if not wanted:
+                break
+    return found
+
+
+def follow_erasures(log: SchoolLog, start: int) -> int:
+    """Erase here what others erased, so that nothing that is gone comes back through our copy.
+
+    Args:
+        start: first entry that is new here.
+
+    Returns:
+        number of runs that were touched.
+    """
+    touched = 0
+    for entry in log.entries(start):
+        if entry.type == ErasurePerformed.type:
+            for erased in entry.data["erased"]:
+                log.detail.erase(str(erased["run"]), set(erased["numbers"]), str(entry.event["id"]))
+                touched += 1
+    return touched
 
 
 def _beside(directory: Path) -> Iterator[tuple[str, Path]]:

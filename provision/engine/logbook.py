@@ -19,7 +19,7 @@ from provision.audit.outbox import Outbox
 from provision.audit.record import Person
 from provision.audit.tlog.note import MAX_NOTE
 from provision.engine.connections import Connections
-from provision.engine.log_copy import CopyState, LogCopy, hand_over, take_over
+from provision.engine.log_copy import CopyState, LogCopy, fetch_beside, follow_erasures, hand_over, take_over
 from provision.errors import ProvisionError, RefusedError
 from provision.model import ResolvedSchool, Workspace
 from provision.secrets import SecretStore
@@ -136,6 +136,12 @@ class LogBook:
             if taken:
                 self.notes.append(f"{taken} entries of the audit log came from the server: a colleague's")
                 self._fetch_policy()
+                follow_erasures(writer.log, writer.size - taken)
+            if self._copies:
+                odd = fetch_beside(self._copies[0], state, writer.log)
+                self.notes += [
+                    f"left on the server, since it does not fit the audit log: {name}" for name in odd
+                ]
         elif state.note is not None:
             self._drift("changed-copy", "a checkpoint that we did not sign; replaced by a person's decision")
             self.writer.put(f"evidence/{e.timestamp().replace(':', '')}-changed-copy", state.note)
