@@ -1,14 +1,17 @@
 """``provision health``: are the services of a school well?"""
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
+from provision.cli.audit.keeping import open_book
 from provision.cli.options import JsonOption, SchoolsArgument, ServiceOption, WorkspaceOption
 from provision.cli.output import console, emit_json
 from provision.cli.report import probes_table
 from provision.engine.connections import Connections
 from provision.engine.preparation import services_there, sudo_passwords
+from provision.engine.recorder import health_entry
 from provision.errors import RefusedError
 from provision.health import probe_school
 from provision.model import find_workspace, load_workspace
@@ -18,7 +21,8 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         "health",
-        epilog="Examples: provision health escola-mar · provision health escola-mar --service etherpad --json",
+        epilog="Examples: provision health escola-mar · provision health escola-mar --service etherpad --json · "
+        "provision health escola-mar --record",
     )(health)
 
 
@@ -26,6 +30,9 @@ def health(
     schools: SchoolsArgument,
     workspace: WorkspaceOption = None,
     service: ServiceOption = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Write what was found into the audit log (needs its key).")
+    ] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Ask every service of a school whether it is well, from outside and on the server. Changes nothing.
@@ -42,6 +49,9 @@ def health(
             results[school_id] = probe_school(loaded, school, services, connections.run_on)
         finally:
             connections.close()
+        if record:
+            with open_book(loaded, school, "health") as book:
+                book.add(health_entry(book, [asdict(probe) for probe in results[school_id]]))
     if json_output:
         emit_json(
             "provision/health/v1",

@@ -50,7 +50,6 @@ console = _Console(theme=_THEME, highlight=False)
 errors = _Console(theme=_THEME, highlight=False, stderr=True)
 
 
-
 class _Mode:
     json = False
 

@@ -54,7 +54,7 @@ def prepared_notes(prepared: Prepared, target: Console) -> None:
     """What was generated, what is left out, and which release is not fit for a school."""
     if prepared.new_secrets:
         target.print(
-            f"Generated {len(prepared.new_secrets)} secrets into the school's vault: {', '.join(prepared.new_secrets)}",
+            f"Generated into the school's vault: {', '.join(prepared.new_secrets)}",
             style="quiet",
         )
     for selection in prepared.selections:

@@ -129,7 +129,8 @@ def test_what_was_done_away_from_the_server_waits_and_goes_into_the_log(school: 
     school.provision("secrets", "show", school.id, "hello_password", "--reveal")
     assert log_of(school).size == size
     school.provision("audit", "sync", school.id, "--heartbeat")
-    assert types(school, size) == ["secret.rotated", "access.opened", "heartbeat"]
+    school.provision("health", school.id, "--record")
+    assert types(school, size) == ["secret.rotated", "access.opened", "heartbeat", "health.checked"]
 
 
 def test_a_run_that_was_killed_is_closed_by_the_next_one(school: SchoolOnLab) -> None:
