@@ -29,9 +29,11 @@ def instances(lab: Lab, create: bool) -> list[dict[str, Any]]:
     """Make or remove the scenario's machines; returns molecule's instance config."""
     scenario = yaml.safe_load(Path(os.environ["MOLECULE_FILE"]).read_text())
     role = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]).name
+    # A scenario may go on where another one has ended.
+    owner = scenario["driver"].get("machines_of") or os.environ["MOLECULE_SCENARIO_NAME"]
     entries = []
     for platform in scenario["platforms"]:
-        name = machine_name(role, os.environ["MOLECULE_SCENARIO_NAME"], platform["name"])
+        name = machine_name(role, owner, platform["name"])
         if not create:
             if any(machine.name == name for machine in lab.machines()):
                 lab.down(name)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted(CHECKOUT.glob("roles/*/molecule/*/molecule.yml"))
@@ -16,11 +17,21 @@ def scenario_name(file: Path) -> str:
     return role if scenario == "default" else f"{role}-{scenario}"
 
 
+def goes_on_from(file: Path) -> Path | None:
+    """The scenario of the same role whose machines a scenario goes on with."""
+    driver = yaml.safe_load(file.read_text()).get("driver", {})
+    return file.parents[1] / driver["machines_of"] / file.name if "machines_of" in driver else None
+
+
 @pytest.mark.lab
 @pytest.mark.parametrize("file", SCENARIOS, ids=scenario_name)
-def test_a_role_checks_converges_changes_nothing_twice_and_verifies(file: Path) -> None:
+def test_a_role_checks_converges_changes_nothing_twice_and_verifies(
+    file: Path, request: pytest.FixtureRequest
+) -> None:
     """The sequence is in .config/molecule/config.yml; PROVISION_TEST_KEEP=1 keeps the machines."""
-    keep = ["--destroy=never"] if os.environ.get("PROVISION_TEST_KEEP") == "1" else []
+    asked = [item.callspec.params["file"] for item in request.session.items if item.path == request.path]
+    continued = file in [goes_on_from(other) for other in asked]
+    keep = ["--destroy=never"] if continued or os.environ.get("PROVISION_TEST_KEEP") == "1" else []
     done = subprocess.run(
         [
             sys.executable,
