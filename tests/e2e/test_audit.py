@@ -229,7 +229,7 @@ def test_in_strict_mode_nothing_changes_before_the_school_has_cosigned_what_it_f
     assert denied.returncode != 0
     assert not (tmp_path / "file.cosignature").exists()
     signed = witness(school, *signing)
-    assert intent["run"] in signed.stdout
+    assert intent["run"] in signed.stderr, "the school reads what it is about to agree to"
     # The auditor's account may put it into the inbox on the server, where the next run finds it.
     place = f"/var/lib/provision/audit/{school.id}/inbox/file.cosignature"
     ssh(

@@ -59,6 +59,10 @@ class VerdictLike(Protocol):
     def findings(self) -> Sequence[Any]:
         """Each with ``words(lang)`` and ``where(lang)``."""
 
+    @property
+    def vouched(self) -> bool:
+        """Whether the keys came from somewhere else than the log's own directory."""
+
     def line(self, lang: str = "en") -> str:
         """The verdict in one line."""
 
@@ -211,13 +215,15 @@ def _verdict(verdict: VerdictLike | None, lang: Language) -> dict[str, Any]:
             "findings": [],
             "more": 0,
         }
+    # Green is for what somebody else than the city vouches for.
+    kind = "bad" if not verdict.ok else "ok" if verdict.vouched else "unvouched"
     found = [
         ": ".join(bit for bit in (one.where(lang), one.words(lang)) if bit)
         for one in verdict.findings[:MOST_FINDINGS]
     ]
     return {
-        "kind": "ok" if verdict.ok else "bad",
-        "word": texts["verdict_ok" if verdict.ok else "verdict_bad"],
+        "kind": kind,
+        "word": texts[f"verdict_{kind}"],
         "line": verdict.line(lang),
         "findings": found,
         "more": len(verdict.findings) - len(found),

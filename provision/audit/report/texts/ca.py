@@ -13,6 +13,7 @@ TEXTS: dict[str, str] = {
     "contents": "Contingut",
     "verdict": "És de fiar aquest registre?",
     "verdict_ok": "Verificat",
+    "verdict_unvouched": "Coherent, però ningú de fora respon de les claus",
     "verdict_bad": "No verificat",
     "verdict_none": "No s'ha verificat en fer l'informe",
     "verdict_none_text": (

@@ -13,6 +13,7 @@ TEXTS: dict[str, str] = {
     "contents": "Contents",
     "verdict": "Can this log be trusted?",
     "verdict_ok": "Verified",
+    "verdict_unvouched": "Consistent, but nobody outside vouches for the keys",
     "verdict_bad": "Not verified",
     "verdict_none": "It was not verified when the report was made",
     "verdict_none_text": (

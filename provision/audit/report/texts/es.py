@@ -13,6 +13,7 @@ TEXTS: dict[str, str] = {
     "contents": "Contenido",
     "verdict": "¿Es de fiar este registro?",
     "verdict_ok": "Verificado",
+    "verdict_unvouched": "Coherente, pero nadie de fuera responde de las claves",
     "verdict_bad": "No verificado",
     "verdict_none": "No se ha verificado al hacer el informe",
     "verdict_none_text": (

@@ -210,6 +210,7 @@ class _Finding:
 class _Verdict:
     ok: bool
     findings: list[_Finding]
+    vouched: bool = True
 
     def line(self, lang: str = "en") -> str:
         return f"<the line in {lang}>"
@@ -220,8 +221,11 @@ def test_the_verdict_stands_at_the_top_with_its_findings(log: SchoolLog) -> None
     bad = Page(
         render_report(log, lang="ca", now=NOW, verdict=_Verdict(False, [_Finding("edited")] * 50))
     ).words()
+    alone = Page(render_report(log, lang="en", now=NOW, verdict=_Verdict(True, [], vouched=False))).words()
     none = Page(render_report(log, lang="en", now=NOW)).words()
     assert "Verified <the line in en>" in good
+    assert "nobody outside vouches for the keys <the line in en>" in alone
+    assert "Verified" not in alone
     assert "No verificat <the line in ca>" in bad
     assert bad.count("entry 4: edited in ca") == 40
     assert "I 10 més" in bad
