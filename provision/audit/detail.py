@@ -9,18 +9,23 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from provision.audit.entries import canonical
+from provision.audit.canonical import canonical
 from provision.audit.tlog.tree import Frontier, leaf_hash
 from provision.files import write_atomically
 
 #: Longest line that is read: a step has at most two texts of ``TEXT_LIMIT`` characters and a few short ones.
 MAX_LINE = 1024 * 1024
 SALT_SIZE = 32
+#: Longest text, and most items of a list or mapping, that are kept of a step whose line would be too long to be read
+#: again; the first pair with which it fits.
+_CUTS = ((20_000, 200), (1_000, 20))
 
 
 class DetailError(ValueError):
@@ -80,21 +85,39 @@ class DetailWriter:
             its number and its commitment.
 
         Raises:
-            OSError: the disk is full, ...; the line may be there in part.
+            OSError: the disk is full, ...; nothing was written.
+            DetailError: the payload is far too large, even with its texts cut.
         """
-        salt = secrets.token_bytes(SALT_SIZE)
-        commitment = commit(salt, payload)
-        line = {"commitment": commitment.hex(), "salt": salt.hex(), "payload": payload}
-        data = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+        data, commitment = _line(payload)
+        cuts = iter(_CUTS)
+        while len(data) > MAX_LINE:
+            cut = next(cuts, None)
+            if cut is None:
+                raise DetailError(f"step {self.size} is longer than {MAX_LINE} bytes")
+            data, commitment = _line(_cut(payload, *cut))
+        before = os.fstat(self._descriptor).st_size
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError:
+            # The next step must not go on where this one broke off.
+            os.ftruncate(self._descriptor, before)
+            raise
         self._frontier.append(leaf_hash(commitment))
         return self._frontier.size - 1, commitment
 
     def root(self) -> bytes:
         """Merkle root over the commitments so far."""
         return self._frontier.root()
+
+    def sync(self) -> None:
+        """Bring what was written safely to the disk, before the log says that it is there.
+
+        Raises:
+            OSError: the disk cannot take it.
+        """
+        os.fsync(self._descriptor)
 
     def close(self) -> None:
         """Bring everything safely to the disk."""
@@ -132,16 +155,26 @@ class DetailStore:
         """The steps of a run, in order; nothing where there is no file. A last line without its end is left out.
 
         Raises:
-            DetailError: a line is not what ``DetailWriter`` or ``erase`` wrote.
+            DetailError: a line is not what ``DetailWriter`` or ``erase`` wrote, or the file is no plain file.
         """
         for number, line in enumerate(self._lines(run)):
             yield _parse(run, number, line)
 
     def _lines(self, run: str) -> Iterator[bytes]:
+        file = self.file(run)
         try:
-            descriptor = os.open(self.file(run), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return
+        except OSError as error:
+            if file.is_symlink():
+                raise DetailError(
+                    f"the detail of run {run} is a symbolic link, which is not followed"
+                ) from error
+            raise
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise DetailError(f"the detail of run {run} is not a plain file")
         with os.fdopen(descriptor, "rb") as lines:
             number = 0
             while line := lines.readline(MAX_LINE):
@@ -179,6 +212,31 @@ class DetailStore:
                 lines.append(raw)
         if lines:
             write_atomically(self.file(run), b"".join(lines), mode=0o600)
+
+
+def _line(payload: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """A step's line under a new salt, and its commitment."""
+    salt = secrets.token_bytes(SALT_SIZE)
+    commitment = commit(salt, payload)
+    line = {"commitment": commitment.hex(), "salt": salt.hex(), "payload": payload}
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n", commitment
+
+
+def _cut(value: Any, characters: int, items: int) -> Any:
+    """The same with long texts, lists and mappings cut, and a word that says so."""
+    match value:
+        case str() if len(value) > characters:
+            return f"{value[:characters]} [cut]"
+        case Mapping():
+            return {
+                _cut(key, characters, items): _cut(item, characters, items)
+                for key, item in islice(value.items(), items)
+            }
+        case list():
+            more = ["[cut]"] if len(value) > items else []
+            return [_cut(item, characters, items) for item in value[:items]] + more
+        case _:
+            return value
 
 
 def _parse(run: str, number: int, raw: bytes) -> DetailLine:

@@ -21,6 +21,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from provision.audit.canonical import canonical
 from provision.text import printable_line
 
 #: Version of the shape of ``data``; part of each entry.
@@ -436,11 +437,6 @@ def compose(origin: str, data: Data, *, when: str | None = None) -> bytes:
     return raw
 
 
-def canonical(value: Any) -> bytes:
-    """A value in the canonical form of RFC 8785."""
-    return rfc8785.dumps(value)
-
-
 def _plain(value: Any) -> Any:
     """Texts in Unicode's form NFC and without what steers a terminal, so that one text has one form of bytes."""
     match value:
@@ -480,16 +476,7 @@ def parse(index: int, raw: bytes) -> Entry:
 
 
 def is_canonical(entry: Entry) -> bool:
-    """Whether an entry's bytes are the canonical form of what they say (RFC 8785).
-
-    The writer uses no numbers but integers below 2**53 and sorts keys; ``json`` gives the same bytes for those several
-    times faster, and what differs is asked again of the exact implementation.
-    """
-    quick = json.dumps(entry.event, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )
-    if quick == entry.raw:
-        return True
+    """Whether an entry's bytes are the canonical form of what they say (RFC 8785)."""
     try:
         return canonical(entry.event) == entry.raw
     except (rfc8785.CanonicalizationError, RecursionError, UnicodeError):

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from provision.audit.entries import Entry, canonical, parse
+from provision.audit.canonical import canonical
+from provision.audit.entries import Entry, parse
 from provision.audit.tlog import HASH_SIZE
 
 #: Types that happen away from the log and may wait for it: their entries can come later than others of a later time.

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provision.audit.canonical import canonical
 from provision.audit.entries import (
     TYPES,
     AccessClosed,
@@ -27,7 +28,6 @@ from provision.audit.entries import (
     SecretRotated,
     ServiceHealth,
     TaskResult,
-    canonical,
     compose,
     parse,
 )
