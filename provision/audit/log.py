@@ -19,9 +19,10 @@ from provision.audit import entries as e
 from provision.audit.detail import DetailStore
 from provision.audit.tlog.checkpoint import Checkpoint
 from provision.audit.tlog.encoding import TlogError
+from provision.audit.tlog.growth import Edge, grow
 from provision.audit.tlog.note import MAX_NOTE, Note, SignerKey, VerifierKey, open_note
 from provision.audit.tlog.policy import Policy
-from provision.audit.tlog.tiles import TILE_WIDTH, TileReader, grow
+from provision.audit.tlog.tiles import TILE_WIDTH, TileReader
 from provision.audit.tlog.tree import EMPTY_ROOT
 from provision.errors import ProvisionError
 from provision.files import remove_leftovers, sync_directory, write_atomically
@@ -208,6 +209,7 @@ class LogWriter:
         self.keys = list(keys)
         self.leftovers: list[e.Leftover] = []
         self._log = log
+        self._edge: Edge | None = None
 
     @property
     def log(self) -> SchoolLog:
@@ -256,7 +258,8 @@ class LogWriter:
         size = self.size
         if not raw and note is None:
             return range(size, size)
-        growth = grow(TileReader(self.directory, size), raw)
+        # Only the lock's holder writes, so that after the first time no file need be read again.
+        growth = grow(self._edge or TileReader(self.directory, size), raw)
         checkpoint = Checkpoint(self.origin, growth.size, growth.root)
         if note is None:
             note = self.sign(checkpoint)
@@ -284,7 +287,7 @@ class LogWriter:
         for name in growth.obsolete:
             with suppress(OSError):
                 (self.directory / name).unlink()
-        self._log = SchoolLog(self.directory, note, checkpoint)
+        self._log, self._edge = SchoolLog(self.directory, note, checkpoint), growth.edge
         return range(size, growth.size)
 
     def sign(self, checkpoint: Checkpoint) -> Note:

@@ -9,7 +9,16 @@ from provision.audit.tlog.checkpoint import Checkpoint
 from provision.audit.tlog.encoding import MAX_SIZE, NoteError, TlogError
 from provision.audit.tlog.exchange import AddCheckpoint, decode_cosignatures, encode_cosignatures
 from provision.audit.tlog.files import list_names, read_file
-from provision.audit.tlog.layout import prunable
+from provision.audit.tlog.growth import Edge, Growth, Tile, TileBuilder, grow
+from provision.audit.tlog.layout import (
+    MAX_ENTRY,
+    TILE_WIDTH,
+    bundle_path,
+    decode_bundle,
+    encode_bundle,
+    prunable,
+    tile_path,
+)
 from provision.audit.tlog.note import (
     MAX_NOTE,
     MAX_SIGNATURES,
@@ -23,19 +32,7 @@ from provision.audit.tlog.note import (
 )
 from provision.audit.tlog.policy import NO_QUORUM, Group, Opinion, Policy, PolicyError
 from provision.audit.tlog.proof import LogProof
-from provision.audit.tlog.tiles import (
-    MAX_ENTRY,
-    TILE_WIDTH,
-    Growth,
-    Tile,
-    TileBuilder,
-    TileReader,
-    bundle_path,
-    decode_bundle,
-    encode_bundle,
-    grow,
-    tile_path,
-)
+from provision.audit.tlog.tiles import TileReader
 from provision.audit.tlog.tree import (
     EMPTY_ROOT,
     HASH_SIZE,
@@ -62,6 +59,7 @@ __all__ = [
     "TILE_WIDTH",
     "AddCheckpoint",
     "Checkpoint",
+    "Edge",
     "Frontier",
     "Group",
     "Growth",

@@ -1,11 +1,10 @@
 """The static files of a log, as tlog-tiles lays them out: hashes in tiles, entries in bundles.
 
-Files are only read and planned here; writing them safely is the caller's part.
+Here they are read; see ``growth`` for adding to them.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 from provision.audit.tlog.encoding import MAX_SIZE
@@ -17,7 +16,6 @@ from provision.audit.tlog.layout import (
     TILE_WIDTH,
     bundle_path,
     decode_bundle,
-    encode_bundle,
     split_hashes,
     tile_path,
     tile_width,
@@ -28,7 +26,6 @@ from provision.audit.tlog.tree import (
     TreeError,
     consistency_proof,
     inclusion_proof,
-    leaf_hash,
     node_hash,
     perfect_subtrees,
 )
@@ -37,14 +34,9 @@ __all__ = [
     "MAX_BUNDLE",
     "MAX_ENTRY",
     "TILE_WIDTH",
-    "Growth",
-    "Tile",
-    "TileBuilder",
     "TileReader",
     "bundle_path",
     "decode_bundle",
-    "encode_bundle",
-    "grow",
     "tile_path",
 ]
 
@@ -82,7 +74,7 @@ class TileReader:
         tile_level, height = divmod(level, TILE_BITS)
         number, offset = divmod(index << height, TILE_WIDTH)
         tile = self.tile(tile_level, number)
-        return _root_of_hashes(tile[offset * HASH_SIZE : (offset + (1 << height)) * HASH_SIZE])
+        return root_of_hashes(tile[offset * HASH_SIZE : (offset + (1 << height)) * HASH_SIZE])
 
     def tile(self, level: int, number: int) -> bytes:
         """A tile as wide as it is in this tree: its hashes, one behind the other.
@@ -231,142 +223,7 @@ class TileReader:
         return end
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A tile of hashes.
-
-    Attributes:
-        level: its level, 0 for hashes of entries.
-        number: its number at that level, from 0.
-        data: its hashes, one behind the other; fewer than 256 make a partial tile.
-    """
-
-    level: int
-    number: int
-    data: bytes
-
-    @property
-    def path(self) -> str:
-        """Where it is, below the log's directory."""
-        return tile_path(self.level, self.number, len(self.data) // HASH_SIZE)
-
-
-class TileBuilder:
-    """Takes the hashes of entries one by one and gives each tile that gets full, at every level.
-
-    Args:
-        size: entries of the tree to go on from.
-        edge: the partial tile at the right edge of each level, from level 0 up; empty ones may be left out.
-
-    Raises:
-        TreeError: the edge does not fit the size.
-    """
-
-    def __init__(self, size: int = 0, edge: Sequence[Sequence[bytes]] = ()) -> None:
-        self.size = size
-        self._edge = [list(hashes) for hashes in edge]
-        for level in range(max(len(self._edge), -(-size.bit_length() // TILE_BITS))):
-            due = (size >> level * TILE_BITS) % TILE_WIDTH
-            if (len(self._edge[level]) if level < len(self._edge) else 0) != due:
-                raise TreeError(f"a tree of {size} entries has {due} hashes at the edge of level {level}")
-
-    def append(self, leaf: bytes) -> list[Tile]:
-        """Add the hash of one entry.
-
-        Returns:
-            The tiles that are full now, lowest first: nearly always none.
-        """
-        full = []
-        self.size += 1
-        above = leaf
-        for level in range(64):
-            if level == len(self._edge):
-                self._edge.append([])
-            hashes = self._edge[level]
-            hashes.append(above)
-            if len(hashes) < TILE_WIDTH:
-                break
-            data = b"".join(hashes)
-            full.append(Tile(level, (self.size >> (level + 1) * TILE_BITS) - 1, data))
-            above = _root_of_hashes(data)
-            hashes.clear()
-        return full
-
-    def partial(self) -> list[Tile]:
-        """The partial tiles of the tree as it is now, lowest first."""
-        return [
-            Tile(level, self.size >> (level + 1) * TILE_BITS, b"".join(hashes))
-            for level, hashes in enumerate(self._edge)
-            if hashes
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class Growth:
-    """What it takes to bring a log to a new size.
-
-    Attributes:
-        files: the new tiles and bundles: path below the log's directory, and content. None of them exists in a log of
-            the old size, unless a writer was stopped before it signed; then the same path may be written over.
-        size: the new size.
-        root: the new root.
-        obsolete: partial tiles and bundles of the old size that a new file of ``files`` holds as its beginning. Remove
-            them only after the new checkpoint is in its place. A log that serves clients who may still hold its old
-            checkpoint removes them later, when the full tile is there (tlog-tiles, "Partial Tiles").
-    """
-
-    files: dict[str, bytes]
-    size: int
-    root: bytes
-    obsolete: list[str]
-
-
-def grow(reader: TileReader, entries: Sequence[bytes]) -> Growth:
-    """Plan the files that add entries to a log. Nothing is written.
-
-    Args:
-        reader: the log as it is; check its ``root()`` against the last checkpoint first.
-        entries: the new entries, of at most ``MAX_ENTRY`` bytes each.
-
-    Raises:
-        TreeError: an entry is too long, or a file of the log is missing or malformed.
-    """
-    old, new = reader.size, reader.size + len(entries)
-    frontier = reader.frontier()
-    if not entries:
-        return Growth({}, old, frontier.root(), [])
-    levels = range(-(-old.bit_length() // TILE_BITS))
-    builder = TileBuilder(old, [_edge(reader, level) for level in levels])
-    before = builder.partial()
-    files: dict[str, bytes] = {}
-    for entry in entries:
-        leaf = leaf_hash(entry)
-        frontier.append(leaf)
-        files.update((tile.path, tile.data) for tile in builder.append(leaf))
-    # A partial tile that did not grow is in its place already.
-    after = builder.partial()
-    files.update((tile.path, tile.data) for tile in after if tile not in before)
-
-    number, width = divmod(old, TILE_WIDTH)
-    pending = [*(reader.bundle(number) if width else ()), *entries]
-    for start in range(0, len(pending), TILE_WIDTH):
-        bundle = pending[start : start + TILE_WIDTH]
-        files[bundle_path(number, len(bundle))] = encode_bundle(bundle)
-        number += 1
-
-    obsolete = [tile.path for tile in before if tile not in after]
-    if width:
-        obsolete.append(bundle_path(old // TILE_WIDTH, width))
-    return Growth(files, new, frontier.root(), obsolete)
-
-
-def _edge(reader: TileReader, level: int) -> list[bytes]:
-    """The hashes of the partial tile at the right edge of a level; none when the last tile is full."""
-    count = reader.size >> level * TILE_BITS
-    return split_hashes(reader.tile(level, count // TILE_WIDTH)) if count % TILE_WIDTH else []
-
-
-def _root_of_hashes(data: bytes) -> bytes:
+def root_of_hashes(data: bytes) -> bytes:
     """The root over a power of two of hashes that lie one behind the other."""
     row = split_hashes(data)
     while len(row) > 1:

@@ -13,6 +13,7 @@ from provision.audit.tlog import (
     EMPTY_ROOT,
     MAX_ENTRY,
     MAX_SIZE,
+    Edge,
     TileBuilder,
     TileReader,
     TreeError,
@@ -104,6 +105,23 @@ def test_growth_in_any_steps_ends_in_the_same_files_as_growth_at_once(
     assert files_in(stepwise) == files_in(at_once)
     assert reader.root() == whole.root() == root_of(map(leaf_hash, some_entries(sum(steps))))
     assert reader.frontier() == whole.frontier()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.one_of(st.integers(0, 3), st.integers(0, 300), st.sampled_from([255, 256, 257])), max_size=6)
+)
+def test_growth_from_the_edge_in_memory_is_growth_from_the_files(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[int]
+) -> None:
+    directory = tmp_path_factory.mktemp("log")
+    reader = TileReader(directory, 0)
+    edge = Edge.read(reader)
+    for step in steps:
+        entries = some_entries(step, reader.size)
+        growth = grow(edge, entries)
+        assert growth == grow(reader, entries)
+        reader, edge = store(directory, growth), growth.edge
 
 
 def test_a_replaced_partial_file_is_named_only_when_a_new_file_holds_it(tmp_path: Path) -> None:
