@@ -124,10 +124,18 @@ def _ordinary(place: Path, *words: str) -> None:
         )
 
 
+def _program() -> str:
+    """How the user calls ``provision`` from here; the path that ``make demo`` sets is not that of the user's shell."""
+    own = Path(sys.executable).parent
+    if own.is_relative_to(Path.cwd()) and os.environ.get("VIRTUAL_ENV") != str(own.parent):
+        return f"{own.relative_to(Path.cwd())}/provision"
+    return "provision" if shutil.which("provision") else f"{own / 'provision'}"
+
+
 def _farewell(
     workspace: Workspace, school: ResolvedSchool, machine: Machine, *, own_lab: bool, seconds: float
 ) -> None:
-    program = "provision" if shutil.which("provision") else f"{Path(sys.executable).parent / 'provision'}"
+    program = _program()
     option = f"-w {os.path.relpath(workspace.path)}"
     authority = os.path.relpath(workspace.ca_dir / "ca.pem")
     installed = LockFile.read(workspace.lock_file).choices.get(school.id, {})
