@@ -5,7 +5,7 @@ Only one person does so at a time: the caller holds the lock of the school's hos
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -17,9 +17,19 @@ from provision.audit.log import LogError, LogWriter, log_directory, read_bounded
 from provision.audit.opening import actor_of, keys_for, open_new, origin_of
 from provision.audit.outbox import Outbox
 from provision.audit.record import Person
+from provision.audit.tlog.keys import VerifierKey
 from provision.audit.tlog.note import MAX_NOTE
+from provision.audit.tlog.policy import Policy
 from provision.engine.connections import Connections
-from provision.engine.log_copy import CopyState, LogCopy, fetch_beside, follow_erasures, hand_over, take_over
+from provision.engine.log_copy import (
+    ContradictionError,
+    CopyState,
+    LogCopy,
+    fetch_beside,
+    follow_erasures,
+    hand_over,
+    take_over,
+)
 from provision.errors import ProvisionError, RefusedError
 from provision.model import ResolvedSchool, Workspace
 from provision.secrets import SecretStore
@@ -131,32 +141,61 @@ class LogBook:
                 )
             open_new(writer, self._workspace, self.school, self.actor, writer.keys)
             return
-        if not self._replace_copy:
-            taken = take_over(self._copies[0], state, writer, verifiers) if self._copies else 0
-            if taken:
-                self.notes.append(f"{taken} entries of the audit log came from the server: a colleague's")
-                self._fetch_policy()
-                follow_erasures(writer.log, writer.size - taken)
-            if self._copies:
-                odd = fetch_beside(self._copies[0], state, writer.log)
-                self.notes += [
-                    f"left on the server, since it does not fit the audit log: {name}" for name in odd
-                ]
-        elif state.note is not None:
-            self._drift("changed-copy", "a checkpoint that we did not sign; replaced by a person's decision")
-            self.writer.put(f"evidence/{e.timestamp().replace(':', '')}-changed-copy", state.note)
-            self._state = CopyState(last_run=state.last_run)
+        taken = self._take_over(verifiers)
+        if taken:
+            self.notes.append(f"{taken} entries of the audit log came from the server: a colleague's")
+            self._fetch_policy()
+            follow_erasures(writer.log, writer.size - taken)
+        self._check_keys_count()
+        if self._copies:
+            odd = fetch_beside(self._copies[0], self._state, writer.log)
+            self.notes += [f"left on the server, since it does not fit the audit log: {name}" for name in odd]
         if self._copies and state.note is None and self._was_placed():
             self._drift("missing-copy", "the server has no copy of the log; was it set up anew?")
 
+    def _take_over(self, verifiers: Sequence[VerifierKey]) -> int:
+        """What others added; a copy that is not ours is replaced only by a person's decision, and kept."""
+        if not self._copies:
+            return 0
+        try:
+            return take_over(self._copies[0], self._state, self._writer, verifiers)
+        except ContradictionError:
+            raise
+        except LogError:
+            if not self._replace_copy or self._state.note is None:
+                raise
+            self._writer.put(f"evidence/{e.timestamp().replace(':', '')}-changed-copy", self._state.note)
+            self._drift("changed-copy", "a checkpoint that we did not sign; replaced by a person's decision")
+            self._state = CopyState(last_run=self._state.last_run)
+            return 0
+
     def _fetch_policy(self) -> None:
         """The newest policy is in the log itself, signed."""
-        from provision.audit.tlog.policy import Policy
-
         for entry in self._writer.log.backwards():
             if entry.type == e.PolicySet.type:
                 self._writer.set_policy(Policy.parse(str(entry.data["policy"])))
                 return
+
+    def _check_keys_count(self) -> None:
+        """See that our keys still are those of the log: a colleague may have renewed them.
+
+        Raises:
+            LogError: they were retired; what they sign would not count.
+        """
+        ours = {key.verifier.vkey for key in self._writer.keys}
+        try:
+            known = {key.vkey for key in self._writer.log.policy.logs}
+        except LogError:
+            known = set()
+        if known != ours:
+            # The file may be the older one, after a renewal that was broken off; the log itself knows.
+            self._fetch_policy()
+            known = {key.vkey for key in self._writer.log.policy.logs}
+        if known != ours:
+            raise LogError(
+                f"the key of the audit log of {self.school.id} was renewed, and this workspace has the former one",
+                "get the new one from a colleague or from version control (git pull)",
+            )
 
     def _was_placed(self) -> bool:
         return any(entry.type == e.RunEnded.type for entry in self._writer.log.backwards())
