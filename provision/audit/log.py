@@ -156,9 +156,13 @@ class SchoolLog:
         Raises:
             LogError: one is damaged.
         """
-        names = (file.name for file in (self.directory / "checkpoints").glob("*"))
-        sizes = sorted(int(name) for name in names if name.isascii() and name.isdigit())
+        sizes = self.archived_sizes()
         return [(size, note) for size in sizes if (note := self.archived_at(size)) is not None]
+
+    def archived_sizes(self) -> list[int]:
+        """The sizes of which a note is kept, smallest first."""
+        names = (file.name for file in (self.directory / "checkpoints").glob("*"))
+        return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
     def archived_at(self, size: int) -> Note | None:
         """The kept note of one size, if there is one.

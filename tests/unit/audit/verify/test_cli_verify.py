@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from provision.audit.tlog import LogProof, Policy
+from provision.audit.tlog import Checkpoint, Group, Kind, LogProof, Note, Policy, SignerKey
 from provision.audit.verify import check as checking
 from provision.audit.verify.proof import prove
 from provision.cli.audit import verify as commands
@@ -117,6 +117,30 @@ def test_a_proof_uses_the_cosigned_checkpoint_where_it_covers_the_entry(city: Ci
     assert prove(city.log, 11)[0].verify(prove(city.log, 11)[1], city.policy).checkpoint.size == 12
     later = prove(city.log, 12)[0]
     assert Policy(city.policy.logs).open(later.checkpoint).checkpoint.size == 17
+
+
+def test_a_proof_prefers_enough_cosignatures_to_some_and_some_to_none(city: City) -> None:
+    archive = city.log.archived_sizes()
+    assert archive[-1] == 12
+    other = SignerKey.generate("districte.example.cat/custodi", Kind.COSIGNATURE_ED25519)
+    witnesses = {"school": city.school.verifier, "other": other.verifier}
+    policy = Policy((city.keys[0].verifier,), witnesses, {"both": Group(2, ("school", "other"))}, "both")
+    (city.directory / "policy").write_text(policy.text, encoding="utf-8")
+
+    def size(index: int) -> int:
+        return Checkpoint.parse(Note.parse(prove(city.log, index)[0].checkpoint).text).size
+
+    assert size(4) == 12, "one of the two is more than none"
+    city.cosign()
+    assert size(4) == 17, "the newer one of those with one"
+    city.run()
+    newest = city.cosigned_note()
+    city.archive(newest.add(other.sign(newest.text, int(city.now.timestamp()))))
+    both = city.log.size
+    city.run()
+    city.cosign()
+    assert size(4) == both, "both, though a newer one has one"
+    assert size(both) == city.log.size, "what came after it has only the newer one"
 
 
 @pytest.mark.parametrize("number", [-1, 17, 2**70])
