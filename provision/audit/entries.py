@@ -19,10 +19,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from provision.audit.canonical import canonical
-from provision.text import printable_line
+from provision.audit.tlog.keys import MAX_VKEY
+from provision.text import printable, printable_line
 
 #: Version of the shape of ``data``; part of each entry.
 DATA_SCHEMA = "urn:provision:audit:entry:v1"
@@ -30,7 +31,16 @@ DATA_SCHEMA = "urn:provision:audit:entry:v1"
 MAX_ENTRY = 65_535
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Text = Annotated[str, StringConstraints(max_length=2000)]
+
+
+def _whole(value: Any) -> Any:
+    """Names that the operating system gives may have bytes that are no text; an entry has text only."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_whole), StringConstraints(max_length=2000)]
+#: A public key with its name: about 1,760 characters for ML-DSA-44, and up to 255 bytes of name.
+Key = Annotated[str, StringConstraints(max_length=MAX_VKEY)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 
 
@@ -101,7 +111,7 @@ class LogOpened(Data):
     type: ClassVar[str] = "log.opened"
     action: Text = "open log"
     municipality: Text
-    keys: list[Text]
+    keys: list[Key]
     tool: Text
 
 
@@ -110,7 +120,7 @@ class KeyAdded(Data):
 
     type: ClassVar[str] = "key.added"
     action: Text = "add key"
-    key: Text
+    key: Key
     purpose: Literal["log", "witness"]
 
 
@@ -119,7 +129,7 @@ class KeyRetired(Data):
 
     type: ClassVar[str] = "key.retired"
     action: Text = "retire key"
-    key: Text
+    key: Key
     purpose: Literal["log", "witness"]
 
 
@@ -426,7 +436,7 @@ def compose(origin: str, data: Data, *, when: str | None = None) -> bytes:
         "source": origin,
         "type": data.type,
         "time": when or timestamp(),
-        "subject": "/".join(part for part in (target.school, target.host, target.service) if part),
+        "subject": _plain("/".join(part for part in (target.school, target.host, target.service) if part)),
         "datacontenttype": "application/json",
         "dataschema": DATA_SCHEMA,
         "data": _plain(data.model_dump(mode="json", exclude_none=True)),
@@ -441,15 +451,27 @@ def _plain(value: Any) -> Any:
     """Texts in Unicode's form NFC and without what steers a terminal, so that one text has one form of bytes."""
     match value:
         case str():
-            return unicodedata.normalize("NFC", printable_line(value, 20_000) if "\n" not in value else value)
+            shown = printable(value) if "\n" in value else printable_line(value, 20_000)
+            return unicodedata.normalize("NFC", shown)
         case dict():
-            return {unicodedata.normalize("NFC", key): _plain(item) for key, item in value.items()}
+            return {_plain(key): _plain(item) for key, item in value.items()}
         case list():
             return [_plain(item) for item in value]
         case _:
             return value
 
 
+def _no_fraction(text: str) -> Any:
+    raise EntryError(f"it has a number that is no integer: {text[:40]}")
+
+
+def _integer(text: str) -> int:
+    if len(text) > 17 or not -(2**53) < (number := int(text)) < 2**53:
+        raise EntryError(f"it has a number that not every reader takes for the same: {text[:40]}")
+    return number
+
+
+_READER = json.JSONDecoder(parse_float=_no_fraction, parse_constant=_no_fraction, parse_int=_integer)
 _ENVELOPE = ("specversion", "id", "source", "type", "time", "data")
 
 
@@ -461,10 +483,15 @@ def parse(index: int, raw: bytes) -> Entry:
         raw: its bytes.
 
     Raises:
-        EntryError: it is no CloudEvent, or not in canonical form.
+        EntryError: it is no CloudEvent, or has numbers that an entry never has: fractions, and integers from 2**53 on.
     """
     try:
-        event = json.loads(raw)
+        event = _READER.decode(raw.decode())
+        if b"\\u" in raw:
+            # An escaped half of a character is no text; everything else can be written in UTF-8.
+            json.dumps(event, ensure_ascii=False).encode()
+    except EntryError:
+        raise
     except (ValueError, RecursionError) as error:
         raise EntryError(f"it is not JSON: {error}") from None
     if not isinstance(event, dict) or not isinstance(event.get("data"), dict):
@@ -484,7 +511,7 @@ def is_canonical(entry: Entry) -> bool:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of ``data`` of every type, as published in ``provision/audit/schema/``."""
+    """The JSON Schema of an entry of every type; ``provision.audit.schema`` publishes it."""
     definitions: dict[str, Any] = {}
     variants = []
     for name, model in TYPES.items():
@@ -505,6 +532,12 @@ def json_schema() -> dict[str, Any]:
         "required": [*_ENVELOPE, "dataschema"],
         "properties": {
             "specversion": {"const": "1.0"},
+            "id": {"type": "string", "format": "uuid"},
+            "source": {"type": "string"},
+            "type": {"type": "string"},
+            "subject": {"type": "string"},
+            "datacontenttype": {"const": "application/json"},
+            "data": {"type": "object"},
             "dataschema": {"const": DATA_SCHEMA},
             "time": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"},
         },

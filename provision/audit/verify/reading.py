@@ -39,13 +39,10 @@ def read_entry(index: int, raw: bytes) -> tuple[Entry, bool]:
         good = type(event["data"]) is dict and {type(event[name]) for name in _TEXTS} == _TEXT
     except (ValueError, TypeError, LookupError):
         good = False
-    if not good:
-        # What only Python reads, or nobody: this says what is wrong with it.
-        entry = parse(index, raw)
-        return entry, _exactly_canonical(entry)
-    entry = Entry(index, raw, event)
-    if (raw.isascii() or not _ASTRAL.search(raw)) and _is_ordered(event) and to_json(event) == raw:
-        return entry, True
+    if good and (raw.isascii() or not _ASTRAL.search(raw)) and _is_ordered(event) and to_json(event) == raw:
+        return Entry(index, raw, event), True
+    # What only Python reads, or nobody: this says what is wrong with it.
+    entry = parse(index, raw)
     return entry, _exactly_canonical(entry)
 
 

@@ -77,12 +77,12 @@ ENTRIES = entries_of([*everyday(), *more()])
 
 
 def hostile(**fields: Any) -> Entry:
-    """An entry that no version of ours wrote."""
+    """An entry that no version of ours wrote, nor reads."""
     event = {
         "specversion": "1.0", "id": "x", "source": HOSTILE, "type": HOSTILE, "time": "2026-11-23T10:00:00.000Z",
         "data": fields,
     }  # fmt: skip
-    return parse(3, json.dumps(event).encode())
+    return Entry(3, json.dumps(event).encode(), event)
 
 
 HOSTILE_ENTRIES = [

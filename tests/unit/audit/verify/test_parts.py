@@ -132,11 +132,8 @@ def test_times_have_one_form(time: str, expected: int) -> None:
         ('{"b":1,"a":2}', False),
         ('{"a":[{"c":1,"b":1}]}', False),
         ('{"a":1,"a":1}', False),
-        ('{"a":1.0}', False),
-        ('{"a":1e2}', False),
         ('{"a":-0}', False),
         ('{"a": 1}', False),
-        ('{"a":9007199254740993}', False),
         # In UTF-16 the first of these sorts behind the second; in code points it is the other way round.
         ('{"\U0001f600":1,"\ufb01":1}', True),
         ('{"\ufb01":1,"\U0001f600":1}', False),
