@@ -42,9 +42,12 @@ class Outbox:
         lines = b"".join(e.compose(origin, item) + b"\n" for item in data)
         with self._locked():
             try:
-                descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-                with os.fdopen(descriptor, "wb", buffering=0) as stream:
-                    before = os.fstat(descriptor).st_size
+                descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+                with os.fdopen(descriptor, "r+b", buffering=0) as stream:
+                    # What a crash cut short was never acknowledged; joined to the next line it would spoil that one.
+                    before = stream.readall().rfind(b"\n") + 1
+                    stream.truncate(before)
+                    stream.seek(before)
                     try:
                         view = memoryview(lines)
                         while view:
