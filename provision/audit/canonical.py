@@ -35,7 +35,11 @@ def _is_plain(value: Any) -> bool:
     for item in pending:
         kind = type(item)
         if kind is dict:
-            if not all(type(key) is str and (key.isascii() or max(key) < "\U00010000") for key in item):
+            try:
+                names = "".join(item)
+            except TypeError:
+                return False
+            if not names.isascii() and max(names) > "\uffff":
                 return False
             pending += [one for one in item.values() if type(one) not in _ATOMS]
         elif kind is list:

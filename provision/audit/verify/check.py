@@ -10,6 +10,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +27,7 @@ from provision.audit.verify.runs import RunBook
 from provision.audit.verify.times import Limit, check_limits, check_order, shown
 from provision.audit.verify.tree import Tree
 
-#: Entries from which on the work is spread over several processes.
+#: Entries, or steps of runs, from which on the work is spread over several processes.
 SPREAD = 4 * scan.PIECE * TILE_WIDTH
 
 _KEY_TYPES = frozenset({"log.opened", "key.added", "key.retired", "policy.set"})
@@ -292,18 +293,24 @@ class _Verification:
         if not (self.directory / "detail").is_dir():
             self.findings.add("detail-missing/all", runs=len(expected), severity=Severity.WARNING)
             return
+        with ExitStack() as stack:
+            if pool is None and workers > 1 and sum(one.size for one in expected) >= SPREAD:
+                # Few entries, but many steps that changed nothing.
+                pool = stack.enter_context(_pool(workers))
+            self._compare_details(_spread(pool, workers, _check_details, _batches(self.directory, expected)))
+
+    def _compare_details(self, batches: Iterable[list[detail.Detail]]) -> None:
         erased: dict[tuple[str, str], set[int]] = {}
         here: set[str] = set()
-        for batch in _spread(pool, workers, _check_details, _batches(self.directory, expected)):
-            for found in batch:
-                for text, entry, facts in found.problems:
-                    severity = Severity.WARNING if text == "detail-missing/unbound" else Severity.BAD
-                    self.findings.add(text, entry, given=facts, severity=severity)
-                if found.steps:
-                    here.add(found.run)
-                for identity, numbers in found.erased.items():
-                    erased[identity, found.run] = set(numbers)
-                    self._judge_erased(found, identity, numbers)
+        for found in chain.from_iterable(batches):
+            for text, entry, facts in found.problems:
+                severity = Severity.WARNING if text == "detail-missing/unbound" else Severity.BAD
+                self.findings.add(text, entry, given=facts, severity=severity)
+            if found.steps:
+                here.add(found.run)
+            for identity, numbers in found.erased.items():
+                erased[identity, found.run] = set(numbers)
+                self._judge_erased(found, identity, numbers)
         self._judge_named(erased, here)
 
     def _judge_erased(self, one: detail.Detail, identity: str, numbers: "array[int]") -> None:

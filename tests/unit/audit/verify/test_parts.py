@@ -206,6 +206,24 @@ def test_several_processes_find_what_one_finds(
     assert verify(wide.directory, wide.policy, now=wide.now, workers=workers).ok
 
 
+def test_many_steps_of_few_entries_are_spread_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    city = City(tmp_path / "log")
+    run = city.run(steps=100)
+    city.cosign()
+    file = SchoolLog.open(city.directory).detail.file(run)
+    file.write_text(file.read_text(encoding="utf-8").replace("step 7 of", "step 8 of"), encoding="utf-8")
+    monkeypatch.setattr(checking, "SPREAD", 100)
+    assert city.log.size < 100
+    pools: list[int] = []
+    make = checking._pool
+    monkeypatch.setattr(checking, "_pool", lambda workers: pools.append(workers) or make(workers))
+    verdict = verify(city.directory, city.policy, now=city.now)
+    assert pools == [2]
+    assert [one.facts["number"] for one in verdict.findings if one.severity is Severity.BAD] == [7]
+    assert verify(city.directory, city.policy, now=city.now, workers=1).findings == verdict.findings
+    assert pools == [2]
+
+
 @pytest.mark.parametrize("place", [3, 255, 256, 511, 700])
 def test_an_entry_deleted_from_a_bundle_of_many_is_named(wide: City, tmp_path: Path, place: int) -> None:
     directory = copied(wide, tmp_path)
