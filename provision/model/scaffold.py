@@ -144,7 +144,7 @@ def create_workspace(directory: Path, answers: MunicipalityAnswers | None) -> li
     files = {
         # What belongs to one machine only, and the logs, whose meeting point is each school's own server;
         # everything else is for everybody who looks after the schools.
-        ".gitignore": ".state/\naudit/\n",
+        ".gitignore": "/.state/\n/audit/\n",
         "README.md": environment.get_template("workspace-readme.md.j2").render(),
     }
     if not present:

@@ -75,7 +75,7 @@ def test_a_new_workspace_is_right_as_it_is(tmp_path: Path) -> None:
     assert workspace.municipality.id == "vilaprova"
     assert workspace.municipality.name == "Ajuntament de Vilaprova"
     assert workspace.schools == {}
-    assert (tmp_path / "vilaprova" / ".gitignore").read_text() == ".state/\naudit/\n"
+    assert (tmp_path / "vilaprova" / ".gitignore").read_text() == "/.state/\n/audit/\n"
     assert "git init vilaprova" in text
     assert not (tmp_path / "vilaprova" / ".git").exists()
 
