@@ -109,7 +109,10 @@ def _archive(directory: Path, label: str, role: Role, findings: Findings) -> Ite
 
 
 def _evidence(directory: Path, findings: Findings) -> Iterator[Held]:
-    """Notes under ``evidence``, one or two directories deep. What a crashed writer left over is no evidence."""
+    """Notes under ``evidence``, one or two directories deep.
+
+    What a writer left over, and a copy that nobody signed, prove nothing: the log's own entries tell of them.
+    """
     pending = ["evidence"]
     seen = 0
     while pending:
@@ -124,8 +127,10 @@ def _evidence(directory: Path, findings: Findings) -> Iterator[Held]:
             seen += 1
             if seen > MAX_EVIDENCE:
                 return
+            if name.endswith(("-left-over", "-changed-copy")):
+                continue
             if (directory / path).is_dir():
-                if not name.endswith("-left-over") and path.count("/") < 3:
+                if path.count("/") < 3:
                     pending.append(path)
                 continue
             try:
