@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,21 @@ def test_a_new_workspace_is_right_as_it_is(tmp_path: Path) -> None:
     assert workspace.municipality.name == "Ajuntament de Vilaprova"
     assert workspace.schools == {}
     assert (tmp_path / "vilaprova" / ".gitignore").read_text() == "/.state/\n/audit/\n"
+    subprocess.run(["git", "init", "--quiet", "vilaprova"], cwd=tmp_path, check=True)
+    for name, ignored in {
+        "audit/escola/checkpoint": True,
+        ".state/keys": True,
+        "secrets/audit/escola.keys": False,
+    }.items():
+        asked = subprocess.run(
+            ["git", "check-ignore", "--quiet", name], cwd=tmp_path / "vilaprova", check=False
+        )
+        assert (asked.returncode == 0) is ignored, name
     assert "git init vilaprova" in text
+
+
+def test_init_makes_no_repository(tmp_path: Path) -> None:
+    good("init", "vilaprova", *PEOPLE)
     assert not (tmp_path / "vilaprova" / ".git").exists()
 
 
