@@ -58,6 +58,9 @@ class RunBook:
         name = facts["run"]
         run = self.runs.setdefault(name, Run())
         slot = kind.removeprefix("run.")
+        if slot == "ended" and run.broken and not facts["broken"]:
+            # A colleague took it for broken off while its own end could not reach the server yet.
+            run.ended = None
         if getattr(run, slot) is not None:
             # The first one counts: what came later cannot mend it.
             self._findings.add("run-order/twice", index, run=name, type=kind)

@@ -615,6 +615,22 @@ class TestRuns:
         file.write_text(file.read_text(encoding="utf-8").replace("step 2 of", "step 9 of"), encoding="utf-8")
         assert bad(check(now=city.now)) == [("detail-altered", 20)]
 
+    def test_the_end_of_a_run_that_a_colleague_took_for_broken_off_may_come_later(
+        self, city: City, check: Check
+    ) -> None:
+        run = city.name()
+        city.intent(run)
+        city.write(e.RunStarted(actor=ACTOR, target=TARGET, run=run))
+        end = e.RunEnded(
+            actor=ACTOR, target=TARGET, run=run, milliseconds=0, counts={}, outcome="broken off", detail_size=0,
+            detail_root=EMPTY_ROOT.hex(),
+        )  # fmt: skip
+        city.write(end)
+        city.steps(run)
+        assert check(now=city.now).ok
+        city.write(end)
+        assert "run-order" in {kind for kind, _ in bad(check(now=city.now))}
+
 
 class TestEntries:
     """Entries that are none, and those that lie about themselves."""
