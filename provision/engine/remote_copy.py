@@ -53,11 +53,14 @@ def read_file(
         )
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as stream:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or links not in (None, found.st_nlink):
             return None
-        data = stream.read(limit + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            data = stream.read(limit + 1)
+    finally:
+        os.close(descriptor)
     return data if len(data) <= limit else None
 
 
@@ -142,12 +145,13 @@ def handed_in(inbox: Path) -> tuple[dict[str, bytes], int]:
         return {}, 0
     try:
         seen, found = 0, []
-        for entry in islice(os.scandir(directory), MAX_INBOX_NAMES):
-            seen += 1
-            with contextlib.suppress(FileNotFoundError):
-                made = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(made.st_mode) and made.st_size <= MAX_INBOX_FILE and is_text(entry.name):
-                    found.append((made.st_uid, made.st_ctime_ns, entry.name))
+        with os.scandir(directory) as entries:
+            for entry in islice(entries, MAX_INBOX_NAMES):
+                seen += 1
+                with contextlib.suppress(FileNotFoundError):
+                    made = entry.stat(follow_symlinks=False)
+                    if stat.S_ISREG(made.st_mode) and made.st_size <= MAX_INBOX_FILE and is_text(entry.name):
+                        found.append((made.st_uid, made.st_ctime_ns, entry.name))
         files = {}
         for name in in_turn(found)[:MAX_INBOX_FILES]:
             # A file with a second name may be somebody else's, which its owner does not hand in.
