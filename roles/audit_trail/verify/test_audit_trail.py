@@ -108,7 +108,7 @@ def test_ssh_gives_auditors_sftp_in_their_place_and_nothing_else(host, wanted):
         )
         for line in (
             f"chrootdirectory {PLACE}",
-            "forcecommand internal-sftp -u 0027 -p symlink,hardlink",
+            "forcecommand internal-sftp -u 0027 -p symlink,hardlink,mkdir",
             "permittty no",
             "allowtcpforwarding no",
             "allowstreamlocalforwarding no",
@@ -152,6 +152,7 @@ def test_an_auditor_reads_the_log_and_hands_in_to_the_inbox(host, wanted, trial)
         "rename /{school}/checkpoint /{school}/inbox/checkpoint",
         "symlink /etc/shadow /{school}/inbox/link",
         "ln /{school}/checkpoint /{school}/inbox/link",
+        "mkdir /{school}/inbox/folder",
         "get /etc/passwd {mine}",
     ],
 )
