@@ -3,14 +3,16 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from provision.audit.cosigned import cosigned_beyond, log_keys, root_at, witness_times
 from provision.audit.entries import EntryError, parse
-from provision.audit.log import LOCK_TIMEOUT, LogError, LogWriter, SchoolLog
+from provision.audit.log import LogError, LogWriter, SchoolLog
 from provision.audit.tlog import (
     Checkpoint,
     Note,
@@ -18,7 +20,6 @@ from provision.audit.tlog import (
     Opened,
     Policy,
     Signature,
-    TileReader,
     TlogError,
     VerifierKey,
     open_note,
@@ -26,10 +27,27 @@ from provision.audit.tlog import (
 from provision.files import write_atomically
 from provision.text import printable_line
 
+__all__ = [
+    "HAND_IN_TIMEOUT",
+    "CosignatureError",
+    "TakenIn",
+    "check_cosignature",
+    "cosigned_beyond",
+    "hand_in",
+    "keep_contradiction",
+    "take_in",
+    "witness_times",
+]
+
 #: Seconds that a cosigner's clock may be ahead of ours.
 _CLOCK_AHEAD = 600
 #: Seconds that it may be behind; verification takes more for a forged time.
 _CLOCK_BEHIND = 240
+#: Seconds to wait for whoever is writing the log, before the file is left for them: a run that waits for the school
+#: holds the log for as long as it waits, and it is this very file that it waits for.
+HAND_IN_TIMEOUT = 2.0
+#: How often a file is checked against a log that is being written: tiles are replaced meanwhile.
+_TRIES = 5
 #: Most files that are kept as evidence of cosignatures that do not fit: the inbox is open to several people.
 _MAX_KEPT = 100
 
@@ -60,6 +78,7 @@ class TakenIn:
         names: the cosigners' key names. times: when each cosigned, in seconds since 1970.
         new: whether it was not there before.
         note: the checkpoint with the log's signatures and all cosignatures known so far.
+        waiting: the file lies here, in the inbox, for whoever is writing the log now or next; None when it was kept.
     """
 
     size: int
@@ -67,6 +86,7 @@ class TakenIn:
     times: tuple[int, ...]
     new: bool
     note: Note
+    waiting: Path | None = None
 
 
 def check_cosignature(log: SchoolLog, data: bytes, *, now: int | None = None) -> TakenIn:
@@ -103,7 +123,7 @@ def check_cosignature(log: SchoolLog, data: bytes, *, now: int | None = None) ->
             f"it covers {checkpoint.size} entries, and this copy of the log has {log.size}",
             "a colleague's run is not here yet: get it (provision audit sync SCHOOL), then take the file in again",
         )
-    if _root(log, checkpoint.size) != checkpoint.root:
+    if root_at(log, checkpoint.size) != checkpoint.root:
         raise CosignatureError(
             "contradiction",
             f"the school cosigned another history of the first {checkpoint.size} entries than this one",
@@ -172,37 +192,78 @@ def take_in(writer: LogWriter, content: bytes) -> TakenIn:
         return taken
 
 
-def hand_in(directory: Path, content: bytes, *, now: int | None = None) -> TakenIn:
+def hand_in(
+    directory: Path, content: bytes, *, now: int | None = None, timeout: float | None = None
+) -> TakenIn:
     """The same without the log's keys, for a file that lies on the administrator's machine. Holds the log's lock.
+
+    Where another process holds the lock, the file is checked all the same and left in the log's ``inbox/``, where that
+    process takes it from while it waits for the school, and else the next one.
 
     Args:
         directory: the log's.
         now: seconds since 1970; the clock's when left out.
+        timeout: seconds to wait for the lock; ``HAND_IN_TIMEOUT`` when left out.
 
     Raises:
         CosignatureError: as ``take_in``; also for one that is here already.
-        LogError: the log is damaged or in use, or the disk is full.
+        LogError: the log is damaged, or the disk is full.
     """
-    lock = FileLock(directory / ".lock", timeout=LOCK_TIMEOUT, mode=0o600)
     SchoolLog.open(directory)
     try:
-        with lock:
-            log = SchoolLog.open(directory)
-            with _evidence(log, content):
-                taken = check_cosignature(log, content, now=now)
-            file = directory / f"checkpoints/{taken.size}"
-            file.parent.mkdir(exist_ok=True)
-            write_atomically(file, taken.note.encode())
+        with suppress(Timeout):
+            return _keep(directory, content, now, HAND_IN_TIMEOUT if timeout is None else timeout)
+        taken = _check_unlocked(directory, content, now)
+        file = directory / "inbox" / f"{sha256(content).hexdigest()[:32]}.cosignature"
+        file.parent.mkdir(exist_ok=True)
+        write_atomically(file, content)
+        with suppress(Timeout):
+            # Whoever was writing may have looked for the last time before the file was there.
+            try:
+                taken = _keep(directory, content, now, 0)
+            except CosignatureError as error:
+                # They looked after that, and took it.
+                if error.kind != "replayed":
+                    raise
+            file.unlink(missing_ok=True)
             return taken
-    except Timeout as error:
-        raise LogError(
-            f"another process has been writing {directory} for a minute", "try again later"
-        ) from error
+        return replace(taken, waiting=file)
     except OSError as error:
         raise LogError(
             f"the cosignature cannot be kept in {directory}: {error.strerror}",
             "make room, then take it in again",
         ) from error
+
+
+def _keep(directory: Path, content: bytes, now: int | None, timeout: float) -> TakenIn:
+    """Check it and keep it.
+
+    Raises:
+        Timeout: another process holds the log's lock.
+    """
+    with FileLock(directory / ".lock", timeout=timeout, mode=0o600):
+        log = SchoolLog.open(directory)
+        with _evidence(log, content):
+            taken = check_cosignature(log, content, now=now)
+        file = directory / f"checkpoints/{taken.size}"
+        file.parent.mkdir(exist_ok=True)
+        write_atomically(file, taken.note.encode())
+        return taken
+
+
+def _check_unlocked(directory: Path, content: bytes, now: int | None) -> TakenIn:
+    """Check it against a log that grows meanwhile: a tile that was just replaced is looked for again."""
+    for attempt in range(1, _TRIES + 1):
+        log = SchoolLog.open(directory)
+        try:
+            with _evidence(log, content):
+                return check_cosignature(log, content, now=now)
+        except CosignatureError:
+            raise
+        except LogError:
+            if attempt == _TRIES:
+                raise
+    raise AssertionError("unreachable")
 
 
 @contextmanager
@@ -273,15 +334,6 @@ def _newest_time(log: SchoolLog, size: int) -> int:
         ) from error
 
 
-def _root(log: SchoolLog, size: int) -> bytes:
-    try:
-        return TileReader(log.directory, size).root()
-    except TlogError as error:
-        raise LogError(
-            f"the tiles of {log.directory} cannot be read: {error}", "see: provision audit verify"
-        ) from error
-
-
 def _base(log: SchoolLog, checkpoint: Checkpoint, given: Note) -> Note:
     """The checkpoint of that size with the log's own signatures, and the cosignatures that are kept."""
     kept = log.archived_at(checkpoint.size)
@@ -296,7 +348,7 @@ def _base(log: SchoolLog, checkpoint: Checkpoint, given: Note) -> Note:
         return log.note
     # A size that was not archived: the file brings the log's own signature of that time.
     lines = []
-    for key in _log_keys(log):
+    for key in log_keys(log):
         for line in given.signatures:
             if key.made(line):
                 try:
@@ -315,24 +367,6 @@ def _base(log: SchoolLog, checkpoint: Checkpoint, given: Note) -> Note:
             "ask the school to sign again",
         )
     return Note(checkpoint.text, tuple(lines))
-
-
-def _log_keys(log: SchoolLog) -> list[VerifierKey]:
-    """Every key that this log ever had, as its entries say."""
-    keys = list(log.policy.logs)
-    for entry in log.entries():
-        if entry.type == "log.opened":
-            named = entry.data.get("keys")
-        elif entry.type == "key.added" and entry.data.get("purpose") == "log":
-            named = [entry.data.get("key")]
-        else:
-            continue
-        for text in named if isinstance(named, list) else []:
-            with suppress(NoteError):
-                key = VerifierKey.parse(str(text))
-                if key not in keys:
-                    keys.append(key)
-    return keys
 
 
 def _stated(note: Note, key: VerifierKey) -> int | None:

@@ -46,12 +46,25 @@ def cosign(
             {"name": name, "time": moment} for name, moment in zip(taken.names, taken.times, strict=True)
         ]
         emit_json(
-            "provision/audit-cosign/v1", {"log": str(directory), "size": taken.size, "cosigners": cosigners}
+            "provision/audit-cosign/v1",
+            {
+                "log": str(directory),
+                "size": taken.size,
+                "cosigners": cosigners,
+                "state": "waiting" if taken.waiting else "kept",
+                "file": str(taken.waiting) if taken.waiting else None,
+            },
         )
         return
     for name, moment in zip(taken.names, taken.times, strict=True):
         console.print(
             f"{printable_line(name)} cosigned the first {taken.size} entries on {when(moment)}.",
             style="good",
+            markup=False,
+        )
+    if taken.waiting:
+        console.print(
+            "Another process is writing this log: the file waits in its inbox. A run that waits for the school takes "
+            "it within seconds; otherwise the next apply or sync does.",
             markup=False,
         )

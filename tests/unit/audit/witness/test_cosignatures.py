@@ -1,14 +1,17 @@
 """What the city takes in, and what it refuses in words."""
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from provision.audit.cosignatures import CosignatureError, TakenIn, hand_in, take_in
+from provision.audit import cosignatures
+from provision.audit.cosignatures import CosignatureError, TakenIn, check_cosignature, hand_in, take_in
 from provision.audit.log import LogError, SchoolLog, writing
 from provision.audit.tlog import Checkpoint, Kind, Note, SignerKey
 from provision.audit.witness import DirectorySource, visiting
+from provision.files import write_atomically
 from tests.unit.audit.witness.city import ORIGIN, City, watch
 
 NOW = 1_800_000_000
@@ -139,3 +142,80 @@ def test_without_a_log_nothing_is_made(tmp_path: Path) -> None:
     with pytest.raises(LogError):
         hand_in(tmp_path, b"")
     assert not list(tmp_path.iterdir())
+
+
+def test_while_another_process_writes_the_file_waits_in_the_inbox_for_it(city: City, home: Path) -> None:
+    data = signed(home, city, int(time.time()))
+    with writing(city.directory, ORIGIN, city.keys) as writer:
+        taken = hand_in(city.directory, data, timeout=0)
+        again = hand_in(city.directory, data, timeout=0)
+        assert taken.waiting is not None
+        assert again.waiting == taken.waiting
+        assert list((city.directory / "inbox").iterdir()) == [taken.waiting]
+        assert (taken.size, taken.names) == (city.size, (city.witness.name,))
+        assert not (city.directory / "checkpoints").exists()
+        # What the run that waits does with it.
+        assert take_in(writer, taken.waiting.read_bytes()).new
+        refused(city, data, "replayed", int(time.time()))
+    with pytest.raises(CosignatureError):
+        hand_in(city.directory, data)
+
+
+def test_what_does_not_fit_is_refused_at_once_while_another_process_writes(
+    city: City, home: Path, tmp_path: Path
+) -> None:
+    data = signed(home, city, NOW + 3600)
+    fork = city.retold(tmp_path / "fork", [city.raw[0], b"{}"])
+    with writing(city.directory, ORIGIN, city.keys):
+        for wrong, kind in ((b"hello", "damaged"), (data, "clock")):
+            with pytest.raises(CosignatureError) as found:
+                hand_in(city.directory, wrong, now=NOW, timeout=0)
+            assert found.value.kind == kind
+    with writing(fork.directory, ORIGIN, fork.keys), pytest.raises(CosignatureError) as found:
+        hand_in(fork.directory, data, now=NOW, timeout=0)
+    assert found.value.kind == "contradiction"
+    assert found.value.evidence is not None
+    assert not list(tmp_path.glob("*/inbox"))
+
+
+def test_a_tile_that_is_replaced_while_the_file_is_checked_does_not_refuse_it(
+    city: City, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = signed(home, city)
+    tries = []
+
+    def check(log: SchoolLog, content: bytes, *, now: int | None = None) -> TakenIn:
+        tries.append(log.size)
+        if len(tries) < 3:
+            raise LogError("the tiles cannot be read: one is missing")
+        return check_cosignature(log, content, now=now)
+
+    monkeypatch.setattr(cosignatures, "check_cosignature", check)
+    with writing(city.directory, ORIGIN, city.keys):
+        assert hand_in(city.directory, data, now=NOW, timeout=0).waiting
+    assert len(tries) == 3
+
+
+@pytest.mark.parametrize("taken_meanwhile", [False, True])
+def test_a_writer_that_ended_before_the_file_was_there_leaves_nothing_waiting(
+    city: City, home: Path, monkeypatch: pytest.MonkeyPatch, taken_meanwhile: bool
+) -> None:
+    data = signed(home, city)
+    stack = ExitStack()
+    writer = stack.enter_context(writing(city.directory, ORIGIN, city.keys))
+
+    def write(file: Path, content: bytes) -> None:
+        write_atomically(file, content)
+        if file.parent.name == "inbox":
+            if taken_meanwhile:
+                found = check_cosignature(writer.log, content, now=NOW)
+                writer.put(f"checkpoints/{found.size}", found.note.encode())
+            stack.close()
+
+    monkeypatch.setattr(cosignatures, "write_atomically", write)
+    taken = hand_in(city.directory, data, now=NOW, timeout=0)
+    assert taken.waiting is None
+    assert not list((city.directory / "inbox").iterdir())
+    kept = SchoolLog.open(city.directory).archived_at(city.size)
+    assert kept is not None
+    assert city.policy.open(kept).witnesses == {"school": NOW}
