@@ -14,6 +14,8 @@ from provision.cli.options import (
     MirrorOption,
     SchoolsArgument,
     ServiceOption,
+    TicketOption,
+    WhyOption,
     WorkspaceOption,
     YesOption,
 )
@@ -50,10 +52,8 @@ def apply(
     mirror: MirrorOption = None,
     yes: YesOption = False,
     skip_unavailable: SkipOption = False,
-    why: Annotated[
-        str, typer.Option("--why", help="The reason, for the audit log; no names of pupils.")
-    ] = "",
-    ticket: Annotated[str, typer.Option("--ticket", help="Number of a request, for the audit log.")] = "",
+    why: WhyOption = "",
+    ticket: TicketOption = "",
     wait: Annotated[
         float,
         typer.Option(

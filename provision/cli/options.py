@@ -1,11 +1,18 @@
 """Options that several commands share, so that they read and behave the same everywhere."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from provision.cli.output import set_json
+from provision.errors import UsageError
+
+#: Longest reason, in characters: what an entry of the audit log takes.
+MAX_WHY = 2000
+#: Longest number of a request, in characters.
+MAX_TICKET = 200
 
 WorkspaceOption = Annotated[
     Path | None,
@@ -40,3 +47,36 @@ SchoolsArgument = Annotated[
     list[str], typer.Argument(metavar="SCHOOL...", help="One school or several.", show_default=False)
 ]
 SchoolArgument = Annotated[str, typer.Argument(metavar="SCHOOL", help="The school's id.", show_default=False)]
+
+
+def _at_most(limit: int, option: str, remedy: str) -> Callable[[str], str]:
+    """A callback that refuses a text which would not fit into the audit log, before anything is begun."""
+
+    def check(value: str) -> str:
+        if len(value) > limit:
+            raise UsageError(f"{option} has {len(value)} characters; at most {limit} are kept", remedy)
+        return value
+
+    return check
+
+
+WhyOption = Annotated[
+    str,
+    typer.Option(
+        "--why",
+        help="The reason, in plain words without names of pupils; it stays in the audit log.",
+        callback=_at_most(MAX_WHY, "--why", "say it shorter, and give the number of the request or its file"),
+        show_default=False,
+    ),
+]
+TicketOption = Annotated[
+    str,
+    typer.Option(
+        "--ticket",
+        help="Number of a request, for the audit log.",
+        callback=_at_most(
+            MAX_TICKET, "--ticket", "give the number of the request here, and the reason with --why"
+        ),
+        show_default=False,
+    ),
+]

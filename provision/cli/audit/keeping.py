@@ -1,8 +1,9 @@
-"""``provision audit init|status|sync|add-witness|rotate-key|erase``: the city's side of keeping a log."""
+"""``provision audit init|status|sync|add-witness|retire-witness|rotate-key|erase``: the city keeps a log."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,12 +12,15 @@ from rich.text import Text
 
 from provision.audit import Person
 from provision.audit import entries as e
+from provision.audit.cosigned import witness_times
+from provision.audit.cosigners import add_witness, retire_witness
 from provision.audit.keys import Second
 from provision.audit.log import SchoolLog, log_directory
-from provision.audit.opening import add_witness, renew_keys
+from provision.audit.opening import renew_keys
 from provision.audit.outbox import Outbox
 from provision.audit.record import forget_steps, now
-from provision.cli.options import JsonOption, SchoolArgument, WorkspaceOption, YesOption
+from provision.audit.tlog.policy import NO_QUORUM, Policy
+from provision.cli.options import JsonOption, SchoolArgument, WhyOption, WorkspaceOption, YesOption
 from provision.cli.output import console, emit_json, errors, interactive
 from provision.engine.connections import Connections
 from provision.engine.lock import HostLock
@@ -26,10 +30,6 @@ from provision.errors import UsageError
 from provision.model import ResolvedSchool, Workspace, find_workspace, load_workspace
 from provision.text import printable_line
 
-WhyOption = Annotated[
-    str,
-    typer.Option("--why", help="The reason, in plain words without names of pupils; it stays in the log."),
-]
 SecondOption = Annotated[
     str | None,
     typer.Option(
@@ -58,8 +58,14 @@ def register(app: typer.Typer) -> None:
     app.command(
         "add-witness",
         epilog="Examples: provision audit add-witness escola-mar 'escola-mar.example.cat/custodi+137ecaa4+BD1A…' · "
-        "provision audit add-witness escola-mar VKEY --optional",
+        "provision audit add-witness escola-mar VKEY --optional · "
+        "provision audit add-witness escola-mar VKEY --replaces witness1 --why 'the laptop was lost'",
     )(add_witness_command)
+    app.command(
+        "retire-witness",
+        epilog="Examples: provision audit retire-witness escola-mar witness1 --why 'the laptop was lost' · "
+        "provision audit retire-witness escola-mar escola-mar.example.cat/custodi --why 'a new director' --yes",
+    )(retire_witness_command)
     app.command(
         "rotate-key", epilog="Examples: provision audit rotate-key escola-mar --why 'a laptop was stolen'"
     )(rotate_key)
@@ -159,15 +165,13 @@ def status(
     directory = log_directory(place.path, school)
     log = SchoolLog.open(directory)
     policy = log.policy
-    cosigned = dict.fromkeys(policy.witnesses, (0, 0))
-    for size, note in log.archived():
-        for name, moment in policy.open(note).witnesses.items():
-            cosigned[name] = (size, moment)
+    cosigned = dict.fromkeys(policy.witnesses, (0, 0)) | witness_times(log)
     waiting = len(Outbox(directory).waiting())
     evidence = sorted(item.name for item in (directory / "evidence").glob("*"))
     witnesses: list[dict[str, Any]] = [
         {
             "name": policy.witnesses[name].name,
+            "policy_name": name,
             "key": policy.witnesses[name].vkey,
             "size": size,
             "time": moment,
@@ -249,9 +253,23 @@ def add_witness_command(
         ),
     ],
     required: Annotated[
-        bool,
-        typer.Option("--required/--optional", help="Whether a checkpoint needs its cosignature to count."),
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--required/--optional",
+            help="Whether a checkpoint needs its cosignature to count. Without it: required; with --replaces: as the "
+            "former witness was.",
+            show_default=False,
+        ),
+    ] = None,
+    replaces: Annotated[
+        str,
+        typer.Option(
+            "--replaces",
+            metavar="NAME|VKEY",
+            help="The witness whose place it takes and who is retired; “audit status” names them.",
+            show_default=False,
+        ),
+    ] = "",
     why: WhyOption = "",
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -259,12 +277,44 @@ def add_witness_command(
     place = load_workspace(find_workspace(workspace))
     chosen = place.school(school)
     with open_book(place, chosen, "audit add-witness") as book:
-        add_witness(book.writer, chosen, book.actor, key, required=required, why=why)
-    console.print(
-        f"The log of {school} has a witness now. Its policy, for auditors: {book.directory / 'policy'}",
-        style="good",
-        markup=False,
-    )
+        policy = add_witness(
+            book.writer, chosen, book.actor, key, required=required, replaces=replaces, why=why
+        )
+    _tell_policy(f"The log of {school} has a new witness.", policy, book.directory)
+
+
+def retire_witness_command(
+    school: SchoolArgument,
+    witness: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|VKEY",
+            help="The witness: its name or key in “audit status”, or its name in the policy.",
+            show_default=False,
+        ),
+    ],
+    why: WhyOption = "",
+    yes: YesOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Let a witness cosign no more, such as one whose key was lost. What it cosigned stays."""
+    place = load_workspace(find_workspace(workspace))
+    chosen = place.school(school)
+    if not why.strip():
+        raise UsageError("retiring a witness needs a reason", "give it with --why, in plain words")
+    _ask(f"Retire the witness {printable_line(witness, 100)} of {school}?", yes)
+    with open_book(place, chosen, "audit retire-witness") as book:
+        policy = retire_witness(book.writer, chosen, book.actor, witness, why=why)
+    _tell_policy(f"The witness of {school} is retired.", policy, book.directory)
+
+
+def _tell_policy(done: str, policy: Policy, directory: Path) -> None:
+    console.print(done, style="good", markup=False)
+    names = "\n".join(f"  {name}: {key.name}" for name, key in policy.witnesses.items())
+    console.print(f"Its witnesses:\n{names}" if names else "It has no witness now.", markup=False)
+    if policy.witnesses and policy.quorum == NO_QUORUM:
+        console.print("No checkpoint needs any of them.", markup=False)
+    console.print(f"The policy, for auditors: {directory / 'policy'}", markup=False, soft_wrap=True)
 
 
 def rotate_key(
