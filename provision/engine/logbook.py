@@ -6,31 +6,37 @@ Only one person does so at a time: the caller holds the lock of the school's hos
 import json
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from provision.audit import entries as e
 from provision.audit.cosignatures import CosignatureError, TakenIn, take_in
+from provision.audit.cosigned import cosigned_beyond, log_keys
 from provision.audit.keys import KeyStore, Second
-from provision.audit.log import LogError, LogWriter, log_directory, read_bounded, writing
-from provision.audit.opening import actor_of, keys_for, open_new, origin_of
+from provision.audit.log import LogError, LogWriter, SchoolLog, log_directory, read_bounded, writing
+from provision.audit.opening import actor_of, check_origin, keys_for, mend_policy, open_new, origin_of
 from provision.audit.outbox import Outbox
 from provision.audit.record import Person
-from provision.audit.tlog.keys import VerifierKey
-from provision.audit.tlog.note import MAX_NOTE
-from provision.audit.tlog.policy import Policy
+from provision.audit.tlog.checkpoint import Checkpoint
+from provision.audit.tlog.encoding import TlogError
+from provision.audit.tlog.note import MAX_NOTE, Note, SignerKey, VerifierKey, open_note
+from provision.audit.tlog.tiles import TileReader
 from provision.engine.connections import Connections
-from provision.engine.log_copy import (
+from provision.engine.log_copy import CopyState, LogCopy
+from provision.engine.log_meeting import (
+    ChangedCopyError,
     ContradictionError,
-    CopyState,
-    LogCopy,
+    continues,
     fetch_beside,
     follow_erasures,
     hand_over,
+    known_keys,
     take_over,
 )
 from provision.errors import ProvisionError, RefusedError
+from provision.files import write_atomically
 from provision.model import ResolvedSchool, Workspace
 from provision.secrets import SecretStore
 from provision.text import printable_line
@@ -38,6 +44,39 @@ from provision.text import printable_line
 #: Seconds between two looks for the school's cosignature.
 _LOOK_AGAIN = 5.0
 LAST_RUN_SCHEMA = "provision/last-run/v1"
+
+
+class OwnState:
+    """What this workspace remembers of its dealings with a log; losing it loses nothing but convenience.
+
+    Attributes:
+        placed: the checkpoint that the server's copy had when we left it. strict: what the newest policy entry said.
+        erasures: number of entries whose erasures were followed here.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        try:
+            found = json.loads(read_bounded(file, MAX_NOTE))
+            self.placed: str | None = found["placed"]
+            self.strict: bool | None = found["strict"]
+            self.erasures: int = found["erasures"]
+        except (OSError, ValueError, KeyError, TypeError):
+            self.placed, self.strict, self.erasures = None, None, 0
+
+    def save(self) -> None:
+        """Write it down.
+
+        Raises:
+            LogError: the disk is full, ...
+        """
+        found = {"placed": self.placed, "strict": self.strict, "erasures": self.erasures}
+        try:
+            write_atomically(self._file, json.dumps(found).encode(), mode=0o600)
+        except OSError as error:
+            raise LogError(
+                f"{self._file} cannot be written: {error.strerror}", "make room, then try again"
+            ) from error
 
 
 class LogBook:
@@ -86,6 +125,12 @@ class LogBook:
         self.origin = origin_of(workspace, school)
         self.directory = log_directory(workspace.path, school.id)
         self.keys = KeyStore(workspace, SecretStore(workspace))
+        self._own = OwnState(self.directory / ".state.json")
+
+    @property
+    def placed(self) -> bool:
+        """Whether the server has a copy, or had one."""
+        return self._state.note is not None or self._own.placed is not None
 
     @property
     def writer(self) -> LogWriter:
@@ -98,12 +143,76 @@ class LogBook:
             if self._copies:
                 self._state = self._copies[0].state()
             made = self._check_keys()
+            check_origin(self.directory, self.origin)
             keys = keys_for(self.keys, self._workspace, self.school, second=self._second)
-            self._writer = stack.enter_context(writing(self.directory, self.origin, keys.current))
-            self._meet(made)
+            stack.push(self._entered(keys.current, made))
             self._tidy()
             self._stack = stack.pop_all()
         return self
+
+    def _entered(self, keys: Sequence[SignerKey], made: bool) -> ExitStack:
+        """The log, open for writing, and in step with its copy."""
+        for again in (True, False):
+            with ExitStack() as stack:
+                self._writer = stack.enter_context(
+                    writing(self.directory, self.origin, keys, former=self._former_keys(keys))
+                )
+                try:
+                    self._meet(made)
+                except ContradictionError as error:
+                    if again and self._step_back(error):
+                        continue
+                    error.keep(self._writer)
+                    raise
+                return stack.pop_all()
+        raise AssertionError("the second round returns or raises")  # pragma: no cover
+
+    def _former_keys(self, keys: Sequence[SignerKey]) -> list[VerifierKey]:
+        """Keys of our own log that signed it before today's: a colleague has renewed them, and their entries come."""
+        try:
+            log = SchoolLog.open(self.directory)
+        except LogError:
+            return []
+        try:
+            open_note(log.note, [key.verifier for key in keys])
+        except TlogError:
+            with suppress(LogError):
+                return log_keys(log)
+        return []
+
+    def _step_back(self, error: ContradictionError) -> bool:
+        """Give way to the copy where ours differs only in what never came to the server and nobody has cosigned.
+
+        A run whose line was cut leaves such entries, and a colleague may have gone on without them. They wait in the
+        outbox, word for word, and follow what the copy has; our checkpoint over them is kept, and named in the log.
+
+        Returns:
+            whether the log ends now where the copy was placed last.
+        """
+        writer, placed = self._writer, self._own.placed
+        if placed is None:
+            return False
+        note = Note.parse(placed.encode())
+        size = Checkpoint.parse(note.text).size
+        witnesses = list(writer.log.policy.witnesses.values())
+        cosigned = any(
+            at > size and any(key.made(line) for key in witnesses for line in kept.signatures)
+            for at, kept in writer.log.archived()
+        )
+        if not size < writer.size or cosigned or not continues(self._copies[0], error.theirs, writer, size):
+            return False
+        # Among what is left over, which the next writer names in the log by its hash.
+        writer.put(
+            f"evidence/{e.timestamp().replace(':', '')}-left-over/checkpoint", writer.log.note.encode()
+        )
+        Outbox(self.directory).keep(list(writer.log.reader.entries(size)))
+        # From here on the entries beyond are what a crash leaves: put aside and recorded by the next writer.
+        writer.put("checkpoint", note.encode())
+        self.notes.append(
+            f"{writer.size - size} entries of the audit log had never reached the server, and a colleague went on "
+            "without them: they follow the colleague's now"
+        )
+        return True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -144,11 +253,12 @@ class LogBook:
         taken = self._take_over(verifiers)
         if taken:
             self.notes.append(f"{taken} entries of the audit log came from the server: a colleague's")
-            self._fetch_policy()
-            follow_erasures(writer.log, writer.size - taken)
+        mend_policy(writer)
         self._check_keys_count()
+        follow_erasures(writer.log, self._own.erasures, self._workspace.runs_dir / self.school.id)
+        self._own.erasures = writer.size
         if self._copies:
-            odd = fetch_beside(self._copies[0], self._state, writer.log)
+            odd = fetch_beside(self._copies[0], self._state, writer)
             self.notes += [f"left on the server, since it does not fit the audit log: {name}" for name in odd]
         if self._copies and state.note is None and self._was_placed():
             self._drift("missing-copy", "the server has no copy of the log; was it set up anew?")
@@ -159,22 +269,13 @@ class LogBook:
             return 0
         try:
             return take_over(self._copies[0], self._state, self._writer, verifiers)
-        except ContradictionError:
-            raise
-        except LogError:
+        except ChangedCopyError as error:
             if not self._replace_copy or self._state.note is None:
                 raise
             self._writer.put(f"evidence/{e.timestamp().replace(':', '')}-changed-copy", self._state.note)
-            self._drift("changed-copy", "a checkpoint that we did not sign; replaced by a person's decision")
+            self._drift("changed-copy", f"{error.message}; ours was put in its place by a person's decision")
             self._state = CopyState(last_run=self._state.last_run)
             return 0
-
-    def _fetch_policy(self) -> None:
-        """The newest policy is in the log itself, signed."""
-        for entry in self._writer.log.backwards():
-            if entry.type == e.PolicySet.type:
-                self._writer.set_policy(Policy.parse(str(entry.data["policy"])))
-                return
 
     def _check_keys_count(self) -> None:
         """See that our keys still are those of the log: a colleague may have renewed them.
@@ -183,15 +284,7 @@ class LogBook:
             LogError: they were retired; what they sign would not count.
         """
         ours = {key.verifier.vkey for key in self._writer.keys}
-        try:
-            known = {key.vkey for key in self._writer.log.policy.logs}
-        except LogError:
-            known = set()
-        if known != ours:
-            # The file may be the older one, after a renewal that was broken off; the log itself knows.
-            self._fetch_policy()
-            known = {key.vkey for key in self._writer.log.policy.logs}
-        if known != ours:
+        if {key.vkey for key in self._writer.log.policy.logs} != ours:
             raise LogError(
                 f"the key of the audit log of {self.school.id} was renewed, and this workspace has the former one",
                 "get the new one from a colleague or from version control (git pull)",
@@ -206,20 +299,35 @@ class LogBook:
 
     def _tidy(self) -> None:
         writer = self._writer
-        if writer.leftovers:
-            self.add(e.LogRecovered(actor=self.actor, target=self.target, leftovers=writer.leftovers[:200]))
+        left = len(writer.leftovers)
+        if left:
+            writer.record_leftovers(
+                lambda found: e.LogRecovered(actor=self.actor, target=self.target, leftovers=found[:200])
+            )
             self.notes.append(
-                f"an earlier writer of the audit log was broken off: {len(writer.leftovers)} unfinished files were put "
-                "aside; what had been signed is whole"
+                f"an earlier writer of the audit log was broken off: {left} unfinished files were put aside; what had "
+                "been signed is whole"
             )
         sent = Outbox(self.directory).send(writer)
         if sent:
-            self.notes.append(f"{sent} entries that had waited are in the audit log now")
-        self._check_last_run()
+            self.notes.append(f"what had waited is in the audit log now ({sent} entries)")
+        if self._own.strict is not None and self._own.strict != self.school.audit.strict:
+            self.add(
+                e.PolicySet(
+                    actor=self.actor,
+                    target=self.target,
+                    policy=writer.log.policy.text,
+                    strict=self.school.audit.strict,
+                )
+            )
+        self._own.strict = self.school.audit.strict
+        self._check_last_run(self._state.last_run)
+        for copy in self._copies[1:]:
+            self._check_last_run(copy.state().last_run)
         self._take_in()
+        self._own.save()
 
-    def _check_last_run(self) -> None:
-        last = self._state.last_run
+    def _check_last_run(self, last: dict[str, Any] | None) -> None:
         if last is None:
             return
         run, index = str(last.get("run", "")), last.get("intent")
@@ -239,6 +347,29 @@ class LogBook:
                 f"the server says that its last run was {printable_line(run, 60)} by {who}, of which this log knows "
                 "nothing",
             )
+            return
+        self._check_last_checkpoint(str(last.get("checkpoint", "")))
+
+    def _check_last_checkpoint(self, text: str) -> None:
+        """The log must continue what the last run left on the server: else both it and its copy were set back."""
+        writer = self._writer
+        try:
+            note = Note.parse(text.encode())
+            open_note(note, known_keys(writer))
+            last = Checkpoint.parse(note.text)
+        except (TlogError, UnicodeEncodeError):
+            self._drift(
+                "unknown-run", "the server's note of its last run bears a checkpoint that we did not sign"
+            )
+            return
+        if last.size <= writer.size and TileReader(writer.directory, last.size).root() == last.root:
+            return
+        writer.put(f"evidence/{e.timestamp().replace(':', '')}-last-run", note.encode())
+        self._drift(
+            "contradiction",
+            f"the last run left a signed checkpoint of {last.size} entries on the server, which this log does not "
+            "continue: the log and its copy were set back or rewritten",
+        )
 
     def _take_in(self) -> None:
         """The school's cosignatures, from our own inbox and from the server's."""
@@ -247,10 +378,17 @@ class LogBook:
             if file.is_file() and not file.is_symlink() and not file.name.startswith("."):
                 try:
                     self._take(file.name, read_bounded(file, MAX_NOTE))
+                    file.unlink()
                 except OSError as error:
                     self.notes.append(f"{file} cannot be read: {error.strerror}")
         for name, content in self._state.inbox.items():
             self._take(name, content)
+        if self._copies:
+            self._copies[0].take(self._state.inbox)
+        if self._state.inbox_more:
+            self.notes.append(
+                f"the inbox on the server has {self._state.inbox_more} files more, not looked at yet"
+            )
 
     def _take(self, name: str, content: bytes) -> None:
         try:
@@ -296,17 +434,10 @@ class LogBook:
 
     def cosigned_beyond(self, index: int) -> list[e.Cosigner]:
         """The cosignatures over an entry that meet the policy's quorum; empty as long as they do not."""
-        policy = self._writer.log.policy
-        for size, note in reversed(self._writer.log.archived()):
-            if size <= index:
-                break
-            opinion = policy.open(note)
-            if opinion.quorum_met and opinion.witnesses:
-                return [
-                    e.Cosigner(name=policy.witnesses[name].name, size=size, time=moment)
-                    for name, moment in opinion.witnesses.items()
-                ]
-        return []
+        return [
+            e.Cosigner(name=name, size=size, time=moment)
+            for name, size, moment in cosigned_beyond(self._writer.log, index)
+        ]
 
     def wait_for_cosignature(
         self, index: int, seconds: float, stopped: Callable[[], bool]
@@ -337,6 +468,8 @@ class LogBook:
         for number, copy in enumerate(self._copies):
             if number == 0:
                 self._state = hand_over(copy, self._state, self._writer.log, last_run=told)
+                self._own.placed = self._writer.log.note.encode().decode()
+                self._own.save()
             elif told is not None:
                 copy.put([], last_run=told)
 

@@ -88,7 +88,8 @@ class LoggedRecorder:
         ] == theirs.get("actor", {}).get("name")
 
     def _close_open(self, run: str, outcome: str) -> None:
-        size, root = self._book.writer.log.detail.root(run)
+        # What of its detail reached the disk is bound now; a power cut may have left less than whole lines.
+        size, root, _ = self._book.writer.log.detail.root_until_damage(run)
         self._book.add(
             e.RunEnded(
                 actor=self._book.actor, target=self._book.target, run=run, outcome=outcome, milliseconds=0, counts={},
@@ -150,7 +151,7 @@ class LoggedRecorder:
         if self._school.audit.strict:
             if self._index < 0:
                 self._index = book.add(self._compose(intent)).start
-            self._place("intended")
+            self._place("intended", needed=True)
             cosigners = book.wait_for_cosignature(self._index, self._wait(), self._stopped)
             if not cosigners:
                 raise RefusedError(
@@ -172,15 +173,18 @@ class LoggedRecorder:
             book.add(approved, *access, start)
         else:
             self._index = book.add(self._compose(intent), *access, start).start
-        self._place("started")
+        # Where the server has a copy, others go on from there: nothing begins that they could not see.
+        self._place("started", needed=book.placed)
         self._files.intend(intent)
         self._signed_at = time.monotonic()
 
-    def _place(self, outcome: str) -> None:
+    def _place(self, outcome: str, *, needed: bool = False) -> None:
         assert self._intent is not None  # noqa: S101 - only called from intend and end
         try:
             self._book.place_copy(self._book.last_run(self._intent.run, self._index, outcome))
         except CopyError as error:
+            if needed:
+                raise
             self.notes.append(f"{error.message}; {error.remedy}")
 
     def task(self, result: Mapping[str, Any]) -> None:
@@ -207,6 +211,8 @@ class LoggedRecorder:
 
     def _sign(self) -> None:
         if self._pending:
+            # First the detail, then what binds it: after a power cut the log never names a step that is not there.
+            self._files.detail.sync()
             self._book.add(*self._pending)
             self._pending.clear()
         self._signed_at = time.monotonic()
