@@ -29,7 +29,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 Catalog = Mapping[str, ServiceEntry]
 
 #: Problems that do not stop anything, by their code.
-NOTES = frozenset({"end-of-life", "certificate-expires-soon", "open-key", "no-key-file"})
+NOTES = frozenset({"end-of-life", "certificate-expires-soon", "open-key", "no-key-file", "log-renamed"})
 #: Names that would collide with our own: ``secrets/municipality.yml`` holds what belongs to no school.
 RESERVED_IDS = ("municipality",)
 #: Accounts that a server has already, or that our roles make.
@@ -242,6 +242,8 @@ def check_all(
             found += _check_logins(made.document, catalog)
             if city is not None:
                 found += _check_tls(path, made, made.model, municipality, city)
+    if city is not None and not municipality.problems:
+        found += _check_log_names(path, municipality, city, drafts)
     found += _check_duplicates(drafts, city)
     problems = [problem for problem in found if problem.code not in NOTES]
     return problems, [problem for problem in found if problem.code in NOTES]
@@ -276,6 +278,41 @@ def _check_municipality(
             "Remove this line, or say `lab: true` if these are disposable servers.",
             code="no-log",
         )
+
+
+def _check_log_names(
+    path: Path, made: Draft[Municipality], city: Municipality, drafts: Sequence[Draft[School]]
+) -> Iterator[Problem]:
+    """A log keeps its name, so that nothing could be added any more after a change here; told once.
+
+    A note only: what was logged can be read all the same, and whoever writes is refused with the line to restore.
+    """
+    wanted = city.audit.origin or f"{city.id}.provision.invalid"
+    for school in drafts:
+        former = _log_base(path / "audit" / school.id / "checkpoint", school.id)
+        if former in {"", wanted}:
+            continue
+        loc: Loc = ("audit", "origin") if made.has("audit", "origin") else ("id",)
+        yield made.document.problem(
+            loc,
+            f'the log of {school.id} is named "{former}/{school.id}", and would be "{wanted}/{school.id}" now.',
+            "A log keeps its name for good: put back what stood here, or nothing can be added to it.",
+            code="log-renamed",
+        )
+        return
+
+
+def _log_base(checkpoint: Path, school: str) -> str:
+    """What the name of a school's log begins with, as its checkpoint has it; empty where that is not to be had."""
+    if not checkpoint.is_file():
+        return ""
+    try:
+        with checkpoint.open("rb") as stream:
+            name = stream.readline(1000).decode("ascii")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    found = re.fullmatch(rf"([a-z0-9.-]+)/{re.escape(school)}\n", name)
+    return found[1] if found else ""
 
 
 def _check_vault_keys(path: Path, keys: Path, document: Document) -> Iterator[Problem]:
