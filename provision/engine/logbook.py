@@ -434,8 +434,9 @@ class LogBook:
 
     def cosigned_beyond(self, index: int) -> list[e.Cosigner]:
         """The cosignatures over an entry that meet the policy's quorum; empty as long as they do not."""
+        witnesses = self._writer.log.policy.witnesses
         return [
-            e.Cosigner(name=name, size=size, time=moment)
+            e.Cosigner(name=witnesses[name].name, size=size, time=moment)
             for name, size, moment in cosigned_beyond(self._writer.log, index)
         ]
 
