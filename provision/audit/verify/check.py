@@ -263,7 +263,7 @@ class _Verification:
         return [*(key for key in policy.logs if key.name == self.origin), *self.keys.since]
 
     def _witnesses(self, policy: Policy) -> dict[str, VerifierKey]:
-        """The policy's witnesses by their names there, and former ones of the log by the names of their keys.
+        """The policy's witnesses by their names there, and former ones of the log by their keys.
 
         Only the policy's count for its quorum; former ones still show what they once signed.
         """

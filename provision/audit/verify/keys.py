@@ -15,7 +15,7 @@ class KeyHistory:
 
     Args:
         since: size of the smallest tree that a log's key may sign. until: size of the largest one.
-        witnesses: every key that was ever announced as a witness's, by the key's name.
+        witnesses: every key that was ever announced as a witness's, by its ``vkey``: a new key may have the old name.
         policy: the newest ``policy.set``: its entry and text. policies: entry and whether approval is needed.
     """
 
@@ -43,7 +43,7 @@ class KeyHistory:
                         self.since.setdefault(key, index + 1)
                         self.until.pop(key, None)
                     else:
-                        self.witnesses[key.name] = key
+                        self.witnesses[key.vkey] = key
                 case "key.retired":
                     key = VerifierKey.parse(facts["key"])
                     if facts["purpose"] == "log":
@@ -51,7 +51,7 @@ class KeyHistory:
                 case "policy.set":
                     self.policy = (index, facts["policy"])
                     self.witnesses |= {
-                        key.name: key for key in Policy.parse(facts["policy"]).witnesses.values()
+                        key.vkey: key for key in Policy.parse(facts["policy"]).witnesses.values()
                     }
         except (NoteError, PolicyError) as error:
             findings.add("form/data", index, type=kind, field=str(error))
