@@ -24,13 +24,21 @@ from provision.text import printable_line
 PLACE = "/var/lib/provision/audit"
 #: Names the last run, for whoever looks at the server, and for the next run.
 LAST_RUN = "/etc/provision/last-run.json"
-#: Seconds without a byte of an answer, and seconds for a whole answer.
+#: Seconds without a byte of an answer, and seconds for a whole request and for a whole answer.
 _TIMEOUT = 60.0
 _DEADLINE = 300.0
 #: Longest answer: a request asks for at most two full bundles (16 MiB each, in base64).
 _MAX_ANSWER = 48 * 1024 * 1024
+#: Most values in an answer. Each takes far more memory than the few bytes that it has in JSON.
+_MAX_VALUES = 200_000
+#: What the program hands out of the inbox at a time (see there).
+_MAX_INBOX_FILE = 256 * 1024
+_MAX_INBOX_FILES = 50
 #: Bytes of files that are sent in one request.
 _BATCH = 2 * 1024 * 1024
+
+
+_LATER = "look at the line and the server; the next run or “provision audit sync” brings it up to date"
 
 
 class CopyError(ProvisionError):
@@ -75,61 +83,93 @@ class LogCopy:
             self._channel = connection.transport.open_session(timeout=CONNECT_TIMEOUT)
             self._channel.settimeout(_TIMEOUT)
             self._channel.exec_command(command)
-            self._channel.sendall(before.encode())
-            self._rest = bytearray()
+            self._send(before.encode())
+        #: Set when an answer did not come as it should: one that comes later belongs to no question of ours.
+        self._lost = False
 
     def _line(self) -> "_Line":
         return _Line(self._host)
 
     def _ask(self, **request: Any) -> dict[str, Any]:
+        if self._lost:
+            raise CopyError(f"the line to the copy of the log on {self._host} was lost", _LATER)
+        self._lost = True
         with self._line():
-            self._channel.sendall(json.dumps(request).encode() + b"\n")
+            self._send(json.dumps(request).encode() + b"\n")
             line = self._read_line()
             why = "" if line else self._channel.makefile_stderr("rb").read(2000).decode("utf-8", "replace")
         if not line:
-            why = printable_line(why)
             raise CopyError(
-                f"{self._host} does not keep the log's copy: {why or 'no answer'}", "look at the server"
+                f"{self._host} does not keep the log's copy: {printable_line(why) or 'no answer'}",
+                "look at the server",
             )
+        if sum(map(line.count, (b",", b"[", b"{"))) > _MAX_VALUES:
+            raise self._nonsense()
         try:
             answer = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise CopyError(f"{self._host} answers nonsense about the log's copy") from error
-        if not isinstance(answer, dict) or "error" in answer:
-            why = printable_line(str(answer.get("error") if isinstance(answer, dict) else answer))
+            raise self._nonsense() from error
+        if not isinstance(answer, dict):
+            raise self._nonsense()
+        self._lost = False
+        if "error" in answer:
+            said = answer["error"]
+            why = printable_line(said) if isinstance(said, str) else "it does not say why"
             raise CopyError(
                 f"the copy of the log on {self._host} failed: {why}", "make room on the server, then again"
             )
         return answer
 
-    def _read_line(self) -> bytes:
-        """One answer; nothing when the program ended. Bounded in size, and in time as a whole."""
+    def _nonsense(self) -> CopyError:
+        return CopyError(f"{self._host} answers nonsense about the log's copy", "look at the server")
+
+    def _send(self, data: bytes) -> None:
+        """Send bytes to a server that may take them one by one."""
         deadline = time.monotonic() + _DEADLINE
-        while (end := self._rest.find(b"\n")) < 0:
-            if time.monotonic() > deadline or len(self._rest) > _MAX_ANSWER:
+        view = memoryview(data)
+        while view:
+            sent = self._channel.send(view[: 1 << 16])
+            if not sent:
+                raise EOFError("the server has closed the line")
+            if time.monotonic() > deadline:
+                raise TimeoutError("the server does not take what it is sent")
+            view = view[sent:]
+
+    def _read_line(self) -> bytes:
+        """One answer; nothing when the program ended. Bounded in size, and in time as a whole.
+
+        The program says nothing unasked: what comes behind the answer is none.
+        """
+        deadline = time.monotonic() + _DEADLINE
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            if time.monotonic() > deadline or len(line) > _MAX_ANSWER:
                 raise TimeoutError("no whole answer in time")
             more = self._channel.recv(1 << 16)
             if not more:
                 return b""
-            self._rest += more
-        line, self._rest = bytes(self._rest[: end + 1]), self._rest[end + 1 :]
-        return line
+            line += more
+            if b"\n" in more[:-1]:
+                raise self._nonsense()
+        return bytes(line)
 
     def state(self) -> CopyState:
         """What is there now."""
         answer = self._ask(do="state")
         try:
-            last = _bytes(answer.get("last_run"))
+            inbox = {str(name): _bytes(data) or b"" for name, data in dict(answer["inbox"]).items()}
+            if len(inbox) > _MAX_INBOX_FILES or any(len(data) > _MAX_INBOX_FILE for data in inbox.values()):
+                raise self._nonsense()
             return CopyState(
                 note=_bytes(answer.get("checkpoint")),
-                last_run=document(last),
+                last_run=_last_run(_bytes(answer.get("last_run"))),
                 sizes={str(name): int(size) for name, size in dict(answer["sizes"]).items()},
                 hashes={str(name): str(digest) for name, digest in dict(answer.get("hashes", {})).items()},
                 inbox_more=int(answer.get("inbox_more", 0)),
-                inbox={str(name): _bytes(data) or b"" for name, data in dict(answer["inbox"]).items()},
+                inbox=inbox,
             )
-        except (ValueError, KeyError, TypeError) as error:
-            raise CopyError(f"{self._host} answers nonsense about the log's copy") from error
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise self._nonsense() from error
 
     def take(self, files: Mapping[str, bytes]) -> None:
         """Remove files of the inbox that were dealt with, unless there is a newer one of that name by now."""
@@ -144,7 +184,7 @@ class LogCopy:
         try:
             return {name: _bytes(answer["files"][name]) for name in names}
         except (ValueError, KeyError, TypeError) as error:
-            raise CopyError(f"{self._host} answers nonsense about the log's copy") from error
+            raise self._nonsense() from error
 
     def put(
         self,
@@ -184,7 +224,7 @@ class _Line:
         if isinstance(error, OSError | paramiko.SSHException | EOFError):
             raise CopyError(
                 f"the copy of the log on {self._host} cannot be reached: {error or 'no answer in time'}",
-                "look at the line and the server; the next run or “provision audit sync” brings it up to date",
+                _LATER,
             ) from error
 
 
@@ -199,3 +239,9 @@ def document(data: bytes | None) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _last_run(data: bytes | None) -> dict[str, Any] | None:
+    """What the server keeps of a run: its texts and numbers, whatever else somebody wrote there."""
+    found = document(data)
+    return found and {name: value for name, value in found.items() if isinstance(value, str | int)}
