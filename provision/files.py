@@ -26,23 +26,27 @@ def prepared(path: Path, data: bytes, *, mode: int = 0o644) -> Iterator[Path]:
     """
     target = path.resolve()
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    # Opened first: after the change nothing may fail, or the caller would take it for unchanged.
+    directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
-            os.fchmod(descriptor, mode)
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        yield temporary
-        temporary.replace(target)
-    except BaseException:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                os.fchmod(descriptor, mode)
+                _write_all(descriptor, data)
+            finally:
+                os.close(descriptor)
+            yield temporary
+            temporary.replace(target)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
         with suppress(OSError):
-            temporary.unlink()
-        raise
-    sync_directory(target.parent)
+            os.fsync(directory)
+    finally:
+        with suppress(OSError):
+            os.close(directory)
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -58,6 +62,62 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """
     with prepared(path, data, mode=mode):
         pass
+
+
+def write_new(file: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Make a file under a name that does not exist yet, safely on the disk; missing directories as well.
+
+    Its name survives a power cut only after ``sync_directory`` on its directory: once for all files that go into it.
+
+    Args:
+        file: where.
+        data: the whole content.
+        mode: permission bits, less those of the umask.
+
+    Raises:
+        FileExistsError: it is there already, and stays as it is.
+        OSError: the disk is full, ...; the file is gone again.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        descriptor = os.open(file, flags, mode)
+    except FileNotFoundError:
+        make_directories(file.parent)
+        descriptor = os.open(file, flags, mode)
+    try:
+        try:
+            _write_all(descriptor, data)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        with suppress(OSError):
+            file.unlink()
+        raise
+
+
+def make_directories(directory: Path, *, mode: int = 0o777) -> None:
+    """Make a directory, and those above it, so that they survive a power cut.
+
+    Args:
+        directory: nothing happens where it is there.
+        mode: permission bits of each that is made, less those of the umask.
+
+    Raises:
+        OSError: the disk is full, ...; or something else has the name.
+    """
+    if directory.is_dir():
+        return
+    if directory.parent != directory:
+        make_directories(directory.parent, mode=mode)
+    directory.mkdir(mode=mode, exist_ok=True)
+    sync_directory(directory.parent)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    os.fsync(descriptor)
 
 
 def remove_leftovers(path: Path) -> None:

@@ -27,7 +27,7 @@ from provision.audit.tlog import (
 )
 from provision.audit.tlog.encoding import checked_name
 from provision.audit.witness.errors import WitnessError
-from provision.files import remove_leftovers, sync_directory, write_atomically
+from provision.files import make_directories, remove_leftovers, sync_directory, write_atomically, write_new
 
 CONFIG_FILE = "witness.json"
 STAGING = ".incoming"
@@ -222,7 +222,7 @@ class WitnessStore:
         directories = set()
         for name in files:
             target = self.directory / name
-            _make_directories(target.parent, self.directory)
+            make_directories(target.parent)
             os.replace(self.directory / STAGING / name, target)  # noqa: PTH105 - one word for rename everywhere
             directories.add(target.parent)
         for directory in directories:
@@ -251,7 +251,7 @@ class WitnessStore:
             for signature in note.signatures:
                 kept = kept.add(signature)
             note = kept
-        _make_directories(self.directory / "checkpoints", self.directory)
+        make_directories(self.directory / "checkpoints")
         write_atomically(self.directory / f"checkpoints/{size}", note.encode())
         return note
 
@@ -262,16 +262,7 @@ class WitnessStore:
 
     def stage(self, name: str, content: bytes) -> None:
         """Put a file into the staging place, safely on the disk."""
-        target = self.directory / STAGING / name
-        _make_directories(target.parent, self.directory)
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        try:
-            view = memoryview(content)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        write_new(self.directory / STAGING / name, content)
 
     def _tidy(self) -> None:
         """Remove what a process that was killed left behind; none of it was ever counted."""
@@ -304,13 +295,3 @@ class WitnessStore:
             "former_log_keys": [key.vkey for key in self.trust.former],
         }
         write_atomically(self.directory / CONFIG_FILE, json.dumps(document, indent=1).encode() + b"\n")
-
-
-def _make_directories(directory: Path, top: Path) -> None:
-    """Make directories so that they survive a power cut."""
-    if directory.is_dir():
-        return
-    _make_directories(directory.parent, top)
-    directory.mkdir(exist_ok=True)
-    if directory != top:
-        sync_directory(directory.parent)

@@ -1,0 +1,68 @@
+"""Files are there whole or not at all, and a failure never leaves in doubt which."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provision.files import make_directories, write_atomically, write_new
+
+
+def full(*_: object, **__: object) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_new_file_is_made_with_the_directories_above_it(tmp_path: Path) -> None:
+    file = tmp_path / "a" / "b" / "file"
+    write_new(file, b"content", mode=0o600)
+    assert file.read_bytes() == b"content"
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_new_file_never_replaces_one_that_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"of somebody else")
+    with pytest.raises(FileExistsError):
+        write_new(file, b"ours")
+    assert file.read_bytes() == b"of somebody else"
+
+
+@pytest.mark.parametrize("call", ["write", "fsync"])
+def test_a_new_file_that_cannot_be_written_is_gone_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(OSError, match="No space left"):
+        write_new(tmp_path / "file", b"content")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_directories_that_are_there_are_left_as_they_are(tmp_path: Path) -> None:
+    make_directories(tmp_path / "a" / "b", mode=0o700)
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+    make_directories(tmp_path / "a" / "b", mode=0o755)
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("call", ["open", "fsync", "close"])
+def test_once_a_file_was_replaced_nothing_is_reported_as_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"old")
+    real: Any = getattr(os, call)
+
+    def fails_later(*args: Any, **more: Any) -> Any:
+        if file.read_bytes() == b"new":
+            if call == "close":
+                real(*args, **more)
+            full()
+        return real(*args, **more)
+
+    monkeypatch.setattr(os, call, fails_later)
+    write_atomically(file, b"new")
+    monkeypatch.undo()
+    assert file.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [file]
