@@ -2,20 +2,21 @@
 
 Order of writing: first the new tiles and entry bundles, each under a name that did not exist, each safely on the disk;
 then the signed checkpoint, which replaces the former one in one step; then the partial tiles that the new ones
-replace are removed. Whatever lies beyond the checkpoint was never acknowledged: the next writer puts it aside and says
-so in a ``log.recovered`` entry.
+replace are removed. Whatever lies beyond the checkpoint was never acknowledged: the next writer puts it aside, and it
+is named in a ``log.recovered`` entry, sooner or later: what was not yet is known by a directory
+``evidence/<time>-left-over`` without the file ``recorded``.
 """
 
-import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from provision.audit import entries as e
+from provision.audit import leftovers
 from provision.audit.detail import DetailStore
 from provision.audit.tlog.checkpoint import Checkpoint
 from provision.audit.tlog.encoding import TlogError
@@ -25,7 +26,8 @@ from provision.audit.tlog.policy import Policy
 from provision.audit.tlog.tiles import TILE_WIDTH, TileReader
 from provision.audit.tlog.tree import EMPTY_ROOT
 from provision.errors import ProvisionError
-from provision.files import remove_leftovers, sync_directory, write_atomically
+from provision.files import remove_leftovers, sync_directory, write_atomically, write_new
+from provision.text import printable_line
 
 #: Seconds to wait for another process of this machine that is writing the same log.
 LOCK_TIMEOUT = 60.0
@@ -211,9 +213,10 @@ class LogWriter:
         self.directory = directory
         self.origin = origin
         self.keys = list(keys)
-        self.leftovers: list[e.Leftover] = []
         self._log = log
         self._edge: Edge | None = None
+        self._unrecorded: dict[Path, list[e.Leftover]] = {}
+        self._broken_off = False
 
     @property
     def log(self) -> SchoolLog:
@@ -225,6 +228,11 @@ class LogWriter:
         if self._log is None:
             raise LogError(f"the audit log in {self.directory} has no entry yet")
         return self._log
+
+    @property
+    def leftovers(self) -> list[e.Leftover]:
+        """What broken-off writers left, now or earlier, as far as the log does not tell of it yet."""
+        return [file for files in self._unrecorded.values() for file in files]
 
     @property
     def size(self) -> int:
@@ -242,12 +250,9 @@ class LogWriter:
             the indexes of the new entries.
 
         Raises:
-            LogError: the disk is full, ...; the log is as it was before.
+            LogError: one cannot be an entry, the disk is full, ...; the log is as it was before.
         """
-        times = when or [None] * len(data)
-        return self.append_raw(
-            [e.compose(self.origin, item, when=time) for item, time in zip(data, times, strict=True)]
-        )
+        return self.append_raw(composed(self.origin, data, when=when))
 
     def append_raw(self, raw: Sequence[bytes], note: Note | None = None) -> range:
         """Add entries by their bytes.
@@ -259,11 +264,18 @@ class LogWriter:
         Raises:
             LogError: the disk is full, or the result is not what ``note`` says; the log is as it was before.
         """
+        self._resume()
         size = self.size
         if not raw and note is None:
             return range(size, size)
-        # Only the lock's holder writes, so that after the first time no file need be read again.
-        growth = grow(self._edge or TileReader(self.directory, size), raw)
+        try:
+            # Only the lock's holder writes, so that after the first time no file need be read again.
+            growth = grow(self._edge or TileReader(self.directory, size), raw)
+        except (TlogError, OSError) as error:
+            raise LogError(
+                f"nothing can be added to the audit log in {self.directory}: {error}",
+                f"nothing was added; see what is wrong with: provision audit verify {self.directory}",
+            ) from error
         checkpoint = Checkpoint(self.origin, growth.size, growth.root)
         if note is None:
             note = self.sign(checkpoint)
@@ -272,27 +284,102 @@ class LogWriter:
                 f"the entries of the copy do not give its checkpoint over {growth.size} entries",
                 "the copy was altered; keep it, and see: provision audit verify",
             )
-        written: list[Path] = []
-        try:
-            for name, content in growth.files.items():
-                written.append(self.directory / name)
-                _write_new(written[-1], content)
-            for directory in {file.parent for file in written}:
-                sync_directory(directory)
-            write_atomically(self.directory / "checkpoint", note.encode(), mode=0o644)
-        except OSError as error:
-            for file in written:
-                with suppress(OSError):
-                    file.unlink()
-            raise LogError(
-                f"the audit log in {self.directory} cannot be written: {error.strerror}",
-                "nothing was lost, and nothing was added; make room or mend the permissions, then try again",
-            ) from error
+        self._broken_off = True
+        self._write(growth.files, note)
         for name in growth.obsolete:
             with suppress(OSError):
                 (self.directory / name).unlink()
         self._log, self._edge = SchoolLog(self.directory, note, checkpoint), growth.edge
+        self._broken_off = False
         return range(size, growth.size)
+
+    def _write(self, files: Mapping[str, bytes], note: Note) -> None:
+        """Write tiles, then the checkpoint that promises them.
+
+        Raises:
+            LogError: the checkpoint is the former one, and of the tiles only those are left that could not be removed;
+                or it cannot be told which checkpoint it is, and then they all are left.
+        """
+        written: list[Path] = []
+        try:
+            for name, content in files.items():
+                write_new(self.directory / name, content)
+                written.append(self.directory / name)
+            for directory in {file.parent for file in written}:
+                sync_directory(directory)
+            write_atomically(self.directory / "checkpoint", note.encode(), mode=0o644)
+        except OSError as error:
+            # Some file systems report a failure of what took place all the same.
+            now = self._checkpoint_bytes()
+            if now == note.encode():
+                return
+            fault = f"the audit log in {self.directory} cannot be written: {error.strerror}"
+            if now is None:
+                raise LogError(
+                    fault,
+                    "whether the last entries were added cannot be told before it can be read again; what was signed "
+                    "is whole. Mend the disk, then try again",
+                ) from error
+            for file in written:
+                with suppress(OSError):
+                    file.unlink()
+            raise LogError(
+                fault,
+                "nothing was lost, and nothing was added; make room or mend the permissions, then try again",
+            ) from error
+
+    def _checkpoint_bytes(self) -> bytes | None:
+        """The checkpoint as it is on the disk, empty for none; None where that cannot be told."""
+        try:
+            return read_bounded(self.directory / "checkpoint", MAX_NOTE)
+        except FileNotFoundError:
+            return b""
+        except OSError:
+            return None
+
+    def _resume(self) -> None:
+        """After an append that was broken off, begin from what is on the disk.
+
+        Raises:
+            LogError: it cannot be read or is not whole.
+        """
+        if not self._broken_off:
+            return
+        log = _log_of(self.directory)
+        if log is not None:
+            _check_root(log)
+        self._log, self._edge = log, None
+        self.set_aside()
+        self._broken_off = False
+
+    def record_leftovers(self, make: Callable[[list[e.Leftover]], e.Data]) -> range:
+        """Tell in the log of what broken-off writers left; nothing happens where nothing was left.
+
+        Killed between the entry and the note that it was made, the next writer tells of the same files once more:
+        twice rather than never.
+
+        Args:
+            make: the entry about some leftovers, few enough for one entry. More take several entries.
+
+        Returns:
+            the indexes of the new entries.
+
+        Raises:
+            LogError: the disk is full, ...; ``leftovers`` still names what is to be recorded.
+        """
+        left, places = self.leftovers, list(self._unrecorded)
+        try:
+            data = [
+                make(left[start : start + leftovers.AN_ENTRY])
+                for start in range(0, len(left), leftovers.AN_ENTRY)
+            ]
+        except ValidationError as error:
+            raise _no_entry(error) from error
+        added = self.append(data)
+        for place in places:
+            self.put(str((place / leftovers.RECORDED).relative_to(self.directory)), b"")
+            self._unrecorded.pop(place, None)
+        return added
 
     def sign(self, checkpoint: Checkpoint) -> Note:
         """The checkpoint with the signature of each key."""
@@ -340,33 +427,38 @@ class LogWriter:
                 f"{file} cannot be written: {error.strerror}", "make room, then try again"
             ) from error
 
-    def _set_aside(self) -> None:
-        """Move what a killed writer left beyond the checkpoint out of the way, and remember its names."""
-        remove_leftovers(self.directory / "checkpoint")
-        place = self.directory / "evidence" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-left-over"
-        for file in _beyond(self.directory, self.size):
-            name = str(file.relative_to(self.directory))
-            content = file.read_bytes()
-            self.leftovers.append(
-                e.Leftover(file=name, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
-            )
-            target = place / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            file.rename(target)
-            sync_directory(file.parent)
-            sync_directory(target.parent)
+    def set_aside(self) -> None:
+        """Move what a killed writer left beyond the checkpoint out of the way, and see what the log does not tell of.
+
+        Raises:
+            LogError: the disk is full, ...; nothing is lost.
+        """
+        try:
+            remove_leftovers(self.directory / "checkpoint")
+            leftovers.put_aside(self.directory, self.size)
+            self._unrecorded = leftovers.unrecorded(self.directory)
+        except OSError as error:
+            raise LogError(
+                f"{self.directory} cannot be mended: {error.strerror}", "make room, then try again"
+            ) from error
+        except TlogError as error:
+            raise LogError(
+                f"the tiles in {self.directory} cannot be read: {error}", _RESTORE.format(self.directory)
+            ) from error
 
 
 @contextmanager
-def writing(directory: Path, origin: str, keys: Sequence[SignerKey]) -> Iterator[LogWriter]:
+def writing(
+    directory: Path, origin: str, keys: Sequence[SignerKey], *, former: Sequence[VerifierKey] = ()
+) -> Iterator[LogWriter]:
     """A writer of a log, for the length of a block.
 
-    What a killed writer left unfinished is put aside first; ``LogWriter.leftovers`` names it, and the caller
-    records it.
+    What a killed writer left unfinished is put aside first; the caller records it: ``LogWriter.record_leftovers``.
 
     Args:
         directory: the log's; made when it is not there.
         origin: the log's name. keys: what signs.
+        former: further keys that may have signed what is here: a colleague's renewal may be on the way.
 
     Raises:
         LogError: another process is writing, the log belongs to another origin or other keys, or its tiles do not give
@@ -383,17 +475,52 @@ def writing(directory: Path, origin: str, keys: Sequence[SignerKey]) -> Iterator
             ) from error
         except OSError as error:
             raise LogError(f"{directory} cannot be written: {error.strerror}", "see who owns it") from error
-        log = SchoolLog.open(directory) if (directory / "checkpoint").exists() else None
+        log = _log_of(directory)
         if log is not None:
-            _check_own(log, origin, [key.verifier for key in keys])
+            _check_own(log, origin, [*(key.verifier for key in keys), *former])
         writer = LogWriter(directory, origin, keys, log)
-        try:
-            writer._set_aside()
-        except OSError as error:
-            raise LogError(
-                f"{directory} cannot be mended: {error.strerror}", "make room, then try again"
-            ) from error
+        writer.set_aside()
         yield writer
+
+
+def composed(origin: str, data: Sequence[e.Data], *, when: Sequence[str | None] | None = None) -> list[bytes]:
+    """The bytes of entries.
+
+    Args:
+        origin: the log's name. data: what happened.
+        when: time of each; now for those that have None, and for all when left out.
+
+    Raises:
+        LogError: one cannot be an entry, such as one that is too large.
+    """
+    pairs = list(zip(data, when or [None] * len(data), strict=True))
+    try:
+        return [e.compose(origin, item, when=time) for item, time in pairs]
+    except ValueError as error:
+        raise _no_entry(error) from error
+
+
+def _no_entry(error: ValueError) -> LogError:
+    if isinstance(error, ValidationError):
+        wrong = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        words = "; ".join(wrong)
+    else:
+        words = str(error)
+    return LogError(
+        f"this cannot be written into the audit log: {printable_line(words)}",
+        "nothing was added; shorten the texts that it is made of, such as the reason, then try again",
+    )
+
+
+def _log_of(directory: Path) -> SchoolLog | None:
+    """The log in a directory; None only where there surely is none: what lies beyond it would be put aside."""
+    try:
+        (directory / "checkpoint").lstat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LogError(f"{directory / 'checkpoint'} cannot be read: {error.strerror}") from error
+    return SchoolLog.open(directory)
 
 
 def _check_own(log: SchoolLog, origin: str, keys: Sequence[VerifierKey]) -> None:
@@ -408,48 +535,14 @@ def _check_own(log: SchoolLog, origin: str, keys: Sequence[VerifierKey]) -> None
             f"the checkpoint in {log.directory} is not signed with the key that this workspace has: {error}",
             "if a colleague renewed the key, get it (git pull); else " + remedy,
         ) from error
+    _check_root(log)
+
+
+def _check_root(log: SchoolLog) -> None:
+    remedy = _RESTORE.format(log.directory)
     try:
         root = log.reader.root() if log.size else EMPTY_ROOT
     except (TlogError, OSError) as error:
         raise LogError(f"the tiles in {log.directory} cannot be read: {error}", remedy) from error
     if root != log.root:
         raise LogError(f"the tiles in {log.directory} do not give the root of its checkpoint", remedy)
-
-
-def _write_new(file: Path, content: bytes) -> None:
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    except FileNotFoundError:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        for parent in list(file.parents)[:4]:
-            sync_directory(parent)
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _beyond(directory: Path, size: int) -> list[Path]:
-    """Tiles and bundles that a tree of this size does not have."""
-    found = []
-    for file in sorted((directory / "tile").rglob("*")):
-        if not file.is_file() or file.is_symlink():
-            continue
-        parts = file.relative_to(directory / "tile").parts
-        width = TILE_WIDTH
-        numbers = parts[1:]
-        if len(parts) > 2 and parts[-2].endswith(".p"):
-            width = int(parts[-1]) if parts[-1].isdigit() else 0
-            numbers = (*parts[1:-2], parts[-2].removesuffix(".p"))
-        digits = "".join(part.removeprefix("x") for part in numbers)
-        if not digits.isdigit() or not (parts[0] == "entries" or parts[0].isdigit()):
-            continue
-        index = int(digits)
-        level = 0 if parts[0] == "entries" else int(parts[0])
-        if index * TILE_WIDTH + width > size >> (8 * level):
-            found.append(file)
-    return found

@@ -33,6 +33,10 @@ def heartbeat(number: int) -> e.Heartbeat:
     return e.Heartbeat(actor=ACTOR, target=TARGET, why=f"number {number}")
 
 
+def recovered(leftovers: list[e.Leftover]) -> e.LogRecovered:
+    return e.LogRecovered(actor=ACTOR, target=TARGET, leftovers=leftovers)
+
+
 def _die_at(moment: int) -> None:
     """End this process at the so-manieth of its system calls, as if it had been killed; a write is cut in half."""
     seen = 0
@@ -118,12 +122,12 @@ def _kill_at_random(directory: Path, count: int, seed: int) -> dict[str, Any]:
             assert raw[: len(kept)] == kept, "an earlier entry is another one now"
             if writer.leftovers:
                 torn += 1
-                writer.append([e.LogRecovered(actor=ACTOR, target=TARGET, leftovers=writer.leftovers)])
+                writer.record_leftovers(recovered)
                 raw = list(writer.log.reader.entries())
             kept = raw
     log = SchoolLog.open(directory)
-    recovered = sum(entry.type == e.LogRecovered.type for entry in log.entries())
-    return {"kills": count, "entries": log.size, "torn": torn, "recovered": recovered}
+    told = sum(entry.type == e.LogRecovered.type for entry in log.entries())
+    return {"kills": count, "entries": log.size, "torn": torn, "recovered": told}
 
 
 if __name__ == "__main__":

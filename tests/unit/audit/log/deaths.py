@@ -1,7 +1,9 @@
 """``python deaths.py DIR WHAT``: die at each system call of one kind of change; the log must be whole after each."""
 
 import os
+import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +17,7 @@ from provision.audit.opening import policy_for, renew_keys, settled
 from provision.audit.outbox import Outbox
 from provision.audit.tlog.note import open_note
 from provision.files import write_atomically
-from tests.unit.audit.log.crashing import ACTOR, KEY, ORIGIN, TARGET, crashed_everywhere, heartbeat
+from tests.unit.audit.log.crashing import ACTOR, KEY, ORIGIN, TARGET, crashed_everywhere, heartbeat, recovered
 
 SCHOOL: Any = SimpleNamespace(id="escola", audit=SimpleNamespace(strict=False))
 
@@ -44,8 +46,7 @@ def whole(directory: Path, keys: list[Any]) -> SchoolLog | None:
     """The log, read from end to end; and it can be continued."""
     with writing(directory, ORIGIN, keys) as writer:
         before = writer.size
-        if writer.leftovers:
-            writer.append([e.LogRecovered(actor=ACTOR, target=TARGET, leftovers=writer.leftovers)])
+        writer.record_leftovers(recovered)
         writer.append([heartbeat(before)])
     log = SchoolLog.open(directory)
     assert [entry.index for entry in log.entries()] == list(range(log.size))
@@ -173,6 +174,54 @@ def archive(top: Path) -> int:
     return count(change, check)
 
 
+def recover(top: Path) -> int:
+    """Die while what a killed writer left is put aside and recorded: the log tells of it in the end, at most twice."""
+    before = top / "before"
+    with writing(before, ORIGIN, [KEY]) as writer:
+        writer.append([heartbeat(number) for number in range(3)])
+    planted = {}
+    for name in ("tile/0/000.p/9", "tile/0/001.p/1", "tile/entries/000.p/9"):
+        (before / name).parent.mkdir(exist_ok=True)
+        (before / name).write_bytes(name.encode())
+        planted[name] = (before / name).read_bytes()
+    number = 0
+
+    def place() -> Path:
+        return top / f"log{number}"
+
+    def change() -> None:
+        with writing(place(), ORIGIN, [KEY]) as writer:
+            writer.record_leftovers(recovered)
+
+    deaths = 0
+    shutil.copytree(before, place())
+    for _ in crashed_everywhere(change):
+        deaths += 1
+        log = whole(place(), [KEY])
+        assert log is not None
+        told = Counter(
+            item["file"]
+            for entry in log.entries()
+            if entry.type == e.LogRecovered.type
+            for item in entry.data["leftovers"]
+        )
+        # A death while it was being recorded leaves more of its own.
+        assert all(1 <= told[name] <= 2 for name in planted), f"death {deaths}: {told}"
+        kept = {
+            str(file.relative_to(aside)): file.read_bytes()
+            for aside in (place() / "evidence").glob("*-left-over")
+            for file in (aside / "tile").rglob("*")
+            if file.is_file()
+        }
+        assert kept.items() >= planted.items()
+        assert set(kept) == set(told), "something was put aside and not told, or the other way round"
+        with writing(place(), ORIGIN, [KEY]) as writer:
+            assert not writer.leftovers, "what was recorded is told again and again"
+        number += 1
+        shutil.copytree(before, place())
+    return deaths
+
+
 def count(change: Callable[[], None], check: Callable[[], object]) -> int:
     """How often the change died before it came through, with the check holding after each death."""
     deaths = 0
@@ -183,9 +232,14 @@ def count(change: Callable[[], None], check: Callable[[], object]) -> int:
     return deaths
 
 
+KINDS = {
+    "append": append,
+    "first": first,
+    "outbox": outbox,
+    "renew": renew,
+    "erase": erase,
+    "archive": archive,
+    "recover": recover,
+}
 os.umask(0o022)
-print(
-    {"append": append, "first": first, "outbox": outbox, "renew": renew, "erase": erase, "archive": archive}[
-        sys.argv[2]
-    ](Path(sys.argv[1]))
-)
+print(KINDS[sys.argv[2]](Path(sys.argv[1])))

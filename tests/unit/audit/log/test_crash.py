@@ -31,7 +31,7 @@ def test_hundreds_of_kills_at_random_lose_nothing_acknowledged_and_every_torn_ta
     assert found["recovered"] == found["torn"]
 
 
-@pytest.mark.parametrize("what", ["append", "first", "outbox", "renew", "erase", "archive"])
+@pytest.mark.parametrize("what", ["append", "first", "outbox", "renew", "erase", "archive", "recover"])
 def test_death_at_any_system_call_leaves_a_whole_log_that_can_be_continued(tmp_path: Path, what: str) -> None:
     deaths = int(python(str(HERE / "deaths.py"), str(tmp_path), what))
     assert deaths > 5
