@@ -8,13 +8,15 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from provision.audit import entries as e
-from provision.audit.log import LOCK_TIMEOUT, LogError, LogWriter
-from provision.files import sync_directory, write_atomically
+from provision.audit.leftovers import LEFT_OVER
+from provision.audit.log import LOCK_TIMEOUT, LogError, LogWriter, composed
+from provision.files import sync_directory, write_atomically, write_new
 
 #: How far back a log is searched for entries that were sent in a run that was killed at that moment.
 _BACK = 5_000
@@ -25,9 +27,13 @@ class Outbox:
 
     Args:
         directory: the log's; made when it is not there.
+
+    Attributes:
+        unreadable: number of lines that the last ``send`` put aside, since they are no entries.
     """
 
     def __init__(self, directory: Path) -> None:
+        self.unreadable = 0
         self._file = directory / "outbox.jsonl"
 
     def add(self, origin: str, data: Sequence[e.Data]) -> None:
@@ -37,9 +43,17 @@ class Outbox:
             origin: the log's name.
 
         Raises:
-            LogError: the disk is full, ...
+            LogError: one cannot be an entry, the disk is full, ...; none is left.
         """
-        lines = b"".join(e.compose(origin, item) + b"\n" for item in data)
+        self.keep(composed(origin, data))
+
+    def keep(self, raw: Sequence[bytes]) -> None:
+        """Leave entries by their bytes; they are on the disk when this returns.
+
+        Raises:
+            LogError: the disk is full, ...; none is left.
+        """
+        lines = b"".join(entry + b"\n" for entry in raw)
         with self._locked():
             try:
                 descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -63,24 +77,38 @@ class Outbox:
                 ) from error
 
     def waiting(self) -> list[bytes]:
-        """The waiting entries. A line that a crash cut short is left out: it was never acknowledged."""
+        """The waiting entries. A line that a crash cut short is left out: it was never acknowledged.
+
+        Raises:
+            LogError: the outbox cannot be read.
+        """
+        return self._read()[0]
+
+    def _read(self) -> tuple[list[bytes], list[bytes]]:
+        """The waiting entries, and the lines that are none."""
         try:
             data = self._file.read_bytes()
         except FileNotFoundError:
-            return []
+            return [], []
         except OSError as error:
             raise LogError(f"{self._file} cannot be read: {error.strerror}") from error
-        found = []
+        entries: list[bytes] = []
+        others: list[bytes] = []
         for line in data.split(b"\n")[:-1]:
             try:
                 e.parse(0, line)
             except e.EntryError:
-                continue
-            found.append(line)
-        return found
+                others.append(line)
+            else:
+                (entries if len(line) <= e.MAX_ENTRY else others).append(line)
+        return entries, [line for line in others if line]
 
     def send(self, writer: LogWriter) -> int:
         """Move what waits into the log, each entry once.
+
+        Lines that are no entry, such as a damaged disk leaves, are not thrown away: they go to a file of
+        ``evidence/outbox-<time>-left-over``, of which the log tells like of other leftovers. ``unreadable`` is their
+        number.
 
         Returns:
             the number of entries.
@@ -89,8 +117,9 @@ class Outbox:
             LogError: the disk is full, ...; nothing is lost.
         """
         with self._locked():
-            waiting = self.waiting()
-            if not waiting:
+            waiting, others = self._read()
+            self.unreadable = len(others)
+            if not waiting and not others:
                 return 0
             there = set()
             if writer.size:
@@ -101,10 +130,18 @@ class Outbox:
             new = [raw for raw in waiting if json.loads(raw)["id"] not in there]
             writer.append_raw(new)
             try:
+                if others:
+                    self._put_aside(others)
                 write_atomically(self._file, b"", mode=0o600)
             except OSError as error:
                 raise LogError(f"{self._file} cannot be written: {error.strerror}", "make room") from error
             return len(new)
+
+    def _put_aside(self, lines: Sequence[bytes]) -> None:
+        name = f"outbox-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}{LEFT_OVER}"
+        file = self._file.with_name("evidence") / name / self._file.name
+        write_new(file, b"".join(line + b"\n" for line in lines), mode=0o600)
+        sync_directory(file.parent)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

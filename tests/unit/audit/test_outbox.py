@@ -1,6 +1,7 @@
 """What waits for the log: nothing acknowledged is lost, nothing comes twice, and a crash spoils no other entry."""
 
 import errno
+import json
 import os
 import stat
 from pathlib import Path
@@ -184,3 +185,68 @@ def test_an_outbox_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("in the way")
     with pytest.raises(LogError, match="cannot be written"):
         Outbox(tmp_path / "log").add(ORIGIN, [rotated("a")])
+
+
+def test_lines_that_are_no_entries_are_kept_and_told_of_before_the_outbox_is_emptied(
+    box: Outbox, file: Path
+) -> None:
+    box.add(ORIGIN, [rotated("a")])
+    with file.open("ab") as stream:
+        stream.write(b"\n[]\n" + b"\xff\n" + b'{"long": "' + b"x" * 70_000 + b'"}\n')
+    box.add(ORIGIN, [rotated("b")])
+    assert send(box, file) == 2
+    assert box.unreadable == 3
+    assert file.read_bytes() == b""
+    (kept,) = (file.parent / "evidence").glob("outbox-*/outbox.jsonl")
+    assert kept.read_bytes().splitlines()[:2] == [b"[]", b"\xff"]
+    assert len(kept.read_bytes()) > 70_000
+    with writing(file.parent, ORIGIN, [KEY]) as writer:
+        assert [left.file for left in writer.leftovers] == ["outbox.jsonl"]
+    assert send(box, file) == 0
+    assert box.unreadable == 0
+
+
+def test_a_readable_line_that_the_log_cannot_take_stops_no_other(box: Outbox, file: Path) -> None:
+    box.add(ORIGIN, [rotated("a")])
+    event = e.parse(0, box.waiting()[0]).event
+    large = json.dumps(event | {"data": event["data"] | {"names": ["n" * 70_000]}}).encode()
+    file.write_bytes(large + b"\n" + file.read_bytes())
+    assert send(box, file) == 1
+    assert (box.unreadable, logged(file)) == (1, ["a"])
+
+
+def test_lines_that_cannot_be_kept_stay_in_the_outbox(
+    box: Outbox, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.add(ORIGIN, [rotated("a")])
+    file.write_bytes(b"[]\n" + file.read_bytes())
+    before = file.read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_new", full)
+        with pytest.raises(LogError, match="No space left"):
+            send(box, file)
+    assert file.read_bytes() == before
+    assert send(box, file) == 0
+    assert (box.unreadable, logged(file)) == (1, ["a"])
+
+
+def test_an_entry_that_is_too_large_is_refused_when_it_is_left_not_when_it_is_sent(
+    box: Outbox, file: Path
+) -> None:
+    box.add(ORIGIN, [rotated("a")])
+    with pytest.raises(LogError, match="65535 are allowed"):
+        box.add(ORIGIN, [rotated("b"), rotated(*["n" * 1500] * 60)])
+    assert names(box.waiting()) == ["a"]
+
+
+def test_entries_kept_by_their_bytes_come_into_the_log_word_for_word(box: Outbox, file: Path) -> None:
+    raw = [e.compose(ORIGIN, rotated(name)) for name in "ab"]
+    box.keep(raw)
+    assert box.waiting() == raw
+    assert send(box, file) == 2
+    with writing(file.parent, ORIGIN, [KEY]) as writer:
+        assert list(writer.log.reader.entries()) == raw
