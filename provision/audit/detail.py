@@ -5,6 +5,7 @@ salt, so that nobody can guess an erased payload by trying; the log holds commit
 salt therefore leaves every proof as it is.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -18,7 +19,9 @@ from typing import Any
 
 from provision.audit.canonical import canonical
 from provision.audit.tlog.tree import Frontier, leaf_hash
-from provision.files import write_atomically
+from provision.errors import ProvisionError
+from provision.files import make_directories, sync_directory, write_atomically
+from provision.text import printable_line
 
 #: Longest line that is read: a step has at most two texts of ``TEXT_LIMIT`` characters and a few short ones.
 MAX_LINE = 1024 * 1024
@@ -28,8 +31,8 @@ SALT_SIZE = 32
 _CUTS = ((20_000, 200), (1_000, 20))
 
 
-class DetailError(ValueError):
-    """A line that is no step of a run's detail; says which and why."""
+class DetailError(ProvisionError):
+    """Something that is no step of a run's detail; says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,12 @@ class DetailWriter:
     """
 
     def __init__(self, file: Path) -> None:
-        file.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+        make_directories(file.parent, mode=0o700)
         self._descriptor = os.open(
             file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
         )
         self._frontier = Frontier()
+        sync_directory(file.parent)
 
     @property
     def size(self) -> int:
@@ -93,7 +97,10 @@ class DetailWriter:
         while len(data) > MAX_LINE:
             cut = next(cuts, None)
             if cut is None:
-                raise DetailError(f"step {self.size} is longer than {MAX_LINE} bytes")
+                raise DetailError(
+                    f"step {self.size} is longer than {MAX_LINE} bytes, and was not written",
+                    "have the task that says so much say less: no_log, or a quieter command",
+                )
             data, commitment = _line(_cut(payload, *cut))
         before = os.fstat(self._descriptor).st_size
         try:
@@ -112,12 +119,16 @@ class DetailWriter:
         return self._frontier.root()
 
     def sync(self) -> None:
-        """Bring what was written safely to the disk, before the log says that it is there.
+        """Bring what was written safely to the disk; nothing happens after ``close``.
+
+        The recorder calls it before it signs entries that name these steps: after a power cut the log never commits to
+        a step that is not there.
 
         Raises:
             OSError: the disk cannot take it.
         """
-        os.fsync(self._descriptor)
+        if self._descriptor >= 0:
+            os.fsync(self._descriptor)
 
     def close(self) -> None:
         """Bring everything safely to the disk."""
@@ -144,7 +155,7 @@ class DetailStore:
             DetailError: the id is no file name.
         """
         if not run or "/" in run or "\0" in run or run.startswith("."):
-            raise DetailError(f"{run!r} cannot be the id of a run")
+            raise DetailError(f"{run!r} cannot be the id of a run", "see them with: provision runs list")
         return self._directory / f"{run}.jsonl"
 
     def runs(self) -> list[str]:
@@ -158,7 +169,19 @@ class DetailStore:
             DetailError: a line is not what ``DetailWriter`` or ``erase`` wrote, or the file is no plain file.
         """
         for number, line in enumerate(self._lines(run)):
-            yield _parse(run, number, line)
+            yield self._parse(run, number, line)
+
+    def _parse(self, run: str, number: int, raw: bytes) -> DetailLine:
+        try:
+            return _parse(number, raw)
+        except ValueError as error:
+            raise self._damaged(f"step {number} of run {printable_line(run)} {error}") from None
+
+    def _damaged(self, message: str) -> DetailError:
+        return DetailError(
+            message,
+            f"see what is wrong with: provision audit verify {self._directory.parent}",
+        )
 
     def _lines(self, run: str) -> Iterator[bytes]:
         file = self.file(run)
@@ -168,29 +191,60 @@ class DetailStore:
             return
         except OSError as error:
             if file.is_symlink():
-                raise DetailError(
-                    f"the detail of run {run} is a symbolic link, which is not followed"
+                raise self._damaged(
+                    f"the detail of run {printable_line(run)} is a symbolic link, which is not followed"
                 ) from error
             raise
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise DetailError(f"the detail of run {run} is not a plain file")
+            raise self._damaged(f"the detail of run {printable_line(run)} is not a plain file")
         with os.fdopen(descriptor, "rb") as lines:
             number = 0
             while line := lines.readline(MAX_LINE):
                 if not line.endswith(b"\n"):
                     if len(line) == MAX_LINE:
-                        raise DetailError(f"step {number} of run {run} is longer than {MAX_LINE} bytes")
+                        raise self._damaged(
+                            f"step {number} of run {printable_line(run)} is longer than {MAX_LINE} bytes"
+                        )
                     return
                 yield line
                 number += 1
 
     def root(self, run: str) -> tuple[int, bytes]:
-        """Number of steps of a run and the Merkle root over their commitments."""
+        """Number of steps of a run and the Merkle root over their commitments.
+
+        Raises:
+            DetailError: see ``read``.
+        """
         frontier = Frontier()
         for line in self.read(run):
             frontier.append(leaf_hash(line.commitment))
         return frontier.size, frontier.root()
+
+    def root_until_damage(self, run: str) -> tuple[int, bytes, bool]:
+        """The same, of the steps before the first one that cannot be read.
+
+        For a run that was broken off, maybe by a power cut: that can leave anything behind what was brought safely to
+        the disk.
+
+        Returns:
+            number of steps, root, and whether damage followed. A last line without its end is no damage.
+
+        Raises:
+            OSError: the file may be whole, but not be read, such as that of another user.
+        """
+        frontier = Frontier()
+        try:
+            for line in self.read(run):
+                frontier.append(leaf_hash(line.commitment))
+        except DetailError:
+            return frontier.size, frontier.root(), True
+        except OSError as error:
+            # The disk itself is damaged there.
+            if error.errno != errno.EIO:
+                raise
+            return frontier.size, frontier.root(), True
+        return frontier.size, frontier.root(), False
 
     def erase(self, run: str, numbers: Collection[int] | None, entry: str) -> None:
         """Remove payload and salt of steps; one atomic change of the file. Repeating it changes nothing.
@@ -201,10 +255,11 @@ class DetailStore:
 
         Raises:
             OSError: nothing was changed.
+            DetailError: see ``read``; nothing was changed.
         """
         lines = []
         for number, raw in enumerate(self._lines(run)):
-            line = _parse(run, number, raw)
+            line = self._parse(run, number, raw)
             if line.erased is None and (numbers is None or number in numbers):
                 blank = {"commitment": line.commitment.hex(), "erased": entry}
                 lines.append(json.dumps(blank, separators=(",", ":")).encode() + b"\n")
@@ -239,17 +294,17 @@ def _cut(value: Any, characters: int, items: int) -> Any:
             return value
 
 
-def _parse(run: str, number: int, raw: bytes) -> DetailLine:
-    where = f"step {number} of run {run}"
+def _parse(number: int, raw: bytes) -> DetailLine:
+    """A line. Raises ``ValueError``, in words that follow “step so-and-so”."""
     try:
         line = json.loads(raw)
         commitment = bytes.fromhex(line["commitment"])
         erased = str(line["erased"]) if "erased" in line else None
         payload, salt = (None, b"") if erased else (line["payload"], bytes.fromhex(line["salt"]))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DetailError(f"{where} cannot be read: {error!r}") from None
+        raise ValueError(f"cannot be read: {error!r}") from None
     if len(commitment) != 32 or not (erased or isinstance(payload, dict)):
-        raise DetailError(f"{where} is not a commitment with a payload")
+        raise ValueError("is not a commitment with a payload")
     return DetailLine(
         number, commitment, payload, erased, erased is not None or _fits(commitment, salt, payload)
     )

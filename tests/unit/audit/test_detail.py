@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from provision.audit import detail as module
-from provision.audit.detail import MAX_LINE, DetailError, DetailLine, DetailStore, DetailWriter, commit
 from provision.audit.canonical import canonical
+from provision.audit.detail import MAX_LINE, DetailError, DetailLine, DetailStore, DetailWriter, commit
 from provision.audit.tlog.tree import leaf_hash, root_of
+from provision.errors import ProvisionError
 
 RUN = "20261123T101500Z-3fa2b1"
 ENTRY = "0190163d-8694-739b-aea5-966c26f8ad90"
@@ -256,7 +257,74 @@ JSON = some.recursive(
 @given(payload=some.dictionaries(some.text(), JSON, max_size=4))
 def test_any_payload_comes_back_as_it_was(payload: dict[str, Any]) -> None:
     data, commitment = module._line(payload)
-    line = module._parse(RUN, 0, data)
+    line = module._parse(0, data)
     assert line.fits
     assert line.commitment == commitment
     assert canonical(line.payload) == canonical(payload)
+
+
+def test_an_error_says_what_to_do_and_is_shown_without_a_traceback(
+    store: DetailStore, tmp_path: Path
+) -> None:
+    write(store, {"n": 0})
+    store.file(RUN).write_bytes(b"[]\n")
+    for reading in (lambda: read(store), lambda: store.root(RUN), lambda: store.erase(RUN, None, ENTRY)):
+        with pytest.raises(ProvisionError) as caught:
+            reading()
+        assert caught.value.message.startswith(f"step 0 of run {RUN} ")
+        assert f"provision audit verify {tmp_path}" in caught.value.remedy
+    assert store.file(RUN).read_bytes() == b"[]\n"
+
+
+@pytest.mark.parametrize(
+    "damage", [b"[]\n", b"\0" * 4096 + b"\n", b"\0" * (MAX_LINE + 1)], ids=["no step", "zeros", "only zeros"]
+)
+def test_of_a_run_that_was_broken_off_the_steps_before_the_damage_count(
+    store: DetailStore, damage: bytes
+) -> None:
+    assert store.root_until_damage(RUN) == (0, root_of([]), False)
+    writer = write(store, *({"n": number} for number in range(3)))
+    assert store.root_until_damage(RUN) == (3, writer.root(), False)
+    step = store.file(RUN).read_bytes().splitlines(keepends=True)[0]
+    with store.file(RUN).open("ab") as stream:
+        stream.write(damage + step)
+    assert store.root_until_damage(RUN) == (3, writer.root(), True)
+
+
+def test_a_last_step_that_was_cut_is_no_damage(store: DetailStore) -> None:
+    writer = write(store, {"n": 0})
+    with store.file(RUN).open("ab") as stream:
+        stream.write(b'{"commitment": "')
+    assert store.root_until_damage(RUN) == (1, writer.root(), False)
+
+
+def test_a_detail_that_is_no_file_counts_as_damaged_and_one_that_only_cannot_be_read_does_not(
+    store: DetailStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, {"n": 0})
+    real = os.open
+
+    def refused(code: int) -> Any:
+        def fail(*_: object, **__: object) -> int:
+            raise OSError(code, os.strerror(code))
+
+        return fail
+
+    monkeypatch.setattr(os, "open", refused(errno.EACCES))
+    with pytest.raises(PermissionError):
+        store.root_until_damage(RUN)
+    monkeypatch.setattr(os, "open", refused(errno.EIO))
+    assert store.root_until_damage(RUN) == (0, root_of([]), True)
+    monkeypatch.setattr(os, "open", real)
+    store.file(RUN).unlink()
+    os.mkfifo(store.file(RUN))
+    assert store.root_until_damage(RUN) == (0, root_of([]), True)
+
+
+def test_what_was_brought_to_the_disk_can_be_brought_there_again_after_the_end(store: DetailStore) -> None:
+    writer = DetailWriter(store.file(RUN))
+    writer.append({"n": 0})
+    writer.sync()
+    writer.close()
+    writer.sync()
+    assert [line.payload for line in read(store)] == [{"n": 0}]
