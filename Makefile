@@ -16,7 +16,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 RELEASE ?= bookworm
-# Arguments for pytest: make test ARGS="tests/unit -k school"
+# Arguments for pytest, or for the benchmark: make test ARGS="tests/unit -k school", make bench ARGS=audit
 ARGS ?=
 
 .PHONY: help demo test lint bench clean system system-test
@@ -58,8 +58,13 @@ lint: $(VENV)/.complete
 	echo "shellcheck"; git ls-files '*.sh' .ci/run | xargs shellcheck
 	echo "lint: clean"
 
-bench: $(VENV)/.complete
-	python -m tests.bench
+$(VENV)/.bench: $(VENV)/.complete
+	echo "Installing ARA, to compare with, into $(VENV)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --editable '.[fast,test,lint,bench]'
+	touch $@
+
+bench: $(VENV)/.bench
+	python -m tests.bench $(ARGS)
 
 clean:
 	if [ -x $(BIN)/provision ]; then provision lab down --all; fi
