@@ -5,8 +5,10 @@ import importlib.util
 import json
 import os
 import random
+import subprocess
 import time
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,9 +41,11 @@ def _program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleTyp
 
 
 @pytest.fixture(name="inbox")
-def _inbox(program: types.ModuleType) -> Path:
+def _inbox(program: types.ModuleType) -> Iterator[Path]:
     inbox: Path = program.PLACE / "escola/inbox"
-    return inbox
+    yield inbox
+    # Where a test fails, pytest itself cannot remove what is nested too deep.
+    subprocess.run(["rm", "-rf", str(inbox)], check=True)
 
 
 def nest(top: Path, name: str, depth: int) -> None:
