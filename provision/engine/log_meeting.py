@@ -5,19 +5,13 @@ log that we have, and is bounded in size and time.
 """
 
 import hashlib
-import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from provision.audit.cosignatures import CosignatureError, take_in
 from provision.audit.cosigned import log_keys
-from provision.audit.detail import DetailError, DetailStore
-from provision.audit.entries import ErasurePerformed, RunEnded
 from provision.audit.log import LogError, LogWriter, SchoolLog
-from provision.audit.record import forget_steps
 from provision.audit.tlog.checkpoint import Checkpoint
 from provision.audit.tlog.encoding import TlogError
 from provision.audit.tlog.growth import grow
@@ -25,15 +19,14 @@ from provision.audit.tlog.note import Note, VerifierKey, open_note
 from provision.audit.tlog.tiles import TILE_WIDTH, TileReader, bundle_path, decode_bundle, tile_path
 from provision.audit.tlog.tree import EMPTY_ROOT
 from provision.engine.log_copy import CopyState, LogCopy, document
-from provision.files import write_atomically
 from provision.text import printable_line
 
+#: Entries of the copy that are collected before they are checked have at most so many bytes, together and each on
+#: average: several times what ours have, and far less than a server could make of the largest that the format allows.
+_MAX_ENTRIES = 64 * 1024 * 1024
+_MAX_AVERAGE = 4096
 #: What lies beside the tiles and is copied by name and size.
 _BESIDE = ("checkpoints", "anchors", "detail")
-_NAME = re.compile(
-    r"checkpoints/[0-9]{1,18}|anchors/[A-Za-z0-9][\w.-]{0,100}|detail/[A-Za-z0-9][\w-]{0,100}\.jsonl",
-    re.ASCII,
-)
 
 
 class ContradictionError(LogError):
@@ -187,6 +180,7 @@ def _root_by_tiles(copy: LogCopy, size: int, former: int, root: bytes) -> bytes:
 
 def _entries_of(copy: LogCopy, start: int, stop: int) -> Iterator[bytes]:
     """Entries of the copy, from one index up to another; each bundle is bounded by the format."""
+    left = _MAX_ENTRIES + (stop - start) * _MAX_AVERAGE
     for number in range(start // TILE_WIDTH, (stop - 1) // TILE_WIDTH + 1):
         width = min(TILE_WIDTH, stop - number * TILE_WIDTH)
         names = list(dict.fromkeys([bundle_path(number, width), bundle_path(number)]))
@@ -202,6 +196,11 @@ def _entries_of(copy: LogCopy, start: int, stop: int) -> Iterator[bytes]:
             raise ChangedCopyError(
                 f"the copy's entries from {number * TILE_WIDTH} on are damaged: {error}", _CHANGED
             ) from error
+        left -= len(data)
+        if left < 0:
+            raise ChangedCopyError(
+                f"the copy's entries from {start} on are larger than those of a log ever are", _CHANGED
+            )
         if len(entries) < width:
             raise ChangedCopyError(f"the copy's entries from {number * TILE_WIDTH} on are too few", _CHANGED)
         yield from entries[max(0, start - number * TILE_WIDTH) : width]
@@ -218,6 +217,7 @@ def hand_over(copy: LogCopy, state: CopyState, log: SchoolLog, *, last_run: byte
 
     Raises:
         CopyError: the server does not answer, its disk is full, ...
+        LogError: a file of our own log cannot be read.
     """
     former = 0
     if state.note is not None:
@@ -241,116 +241,6 @@ def hand_over(copy: LogCopy, state: CopyState, log: SchoolLog, *, last_run: byte
     obsolete = set(partial_names(former)) - set(partial_names(log.size))
     copy.put(files, remove=sorted(obsolete), last_run=last_run, publish=True)
     return CopyState(note=note, last_run=document(last_run) or state.last_run, sizes=sizes, hashes=hashes)
-
-
-def fetch_beside(copy: LogCopy, state: CopyState, writer: LogWriter) -> list[str]:
-    """Take from the copy what lies beside its tiles and is not here: a colleague's detail, cosignatures, time stamps.
-
-    Each is checked against the log that we have; what does not fit is left there.
-
-    Returns:
-        names of what did not fit.
-    """
-    odd = []
-    log = writer.log
-    missing = [name for name in sorted(state.sizes) if _NAME.fullmatch(name) and _differs(log, name, state)]
-    roots = _detail_roots(log, {Path(name).stem for name in missing if name.startswith("detail/")})
-    for name in missing:
-        content = copy.get([name])[name]
-        file = log.directory / name
-        if content is None:
-            continue
-        if name.startswith("checkpoints/"):
-            if not _is_of(log, int(file.name), content):
-                odd.append(name)
-            elif file.exists():
-                _merge(writer, content)
-            else:
-                writer.put(name, content)
-        elif name.startswith("detail/"):
-            if not _is_detail(file.stem, content, roots):
-                odd.append(name)
-            else:
-                file.parent.mkdir(mode=0o700, exist_ok=True)
-                write_atomically(file, content, mode=0o600)
-        else:
-            writer.put(name, content)
-    return odd
-
-
-def _differs(log: SchoolLog, name: str, state: CopyState) -> bool:
-    file = log.directory / name
-    if not file.exists():
-        return True
-    return (
-        name.startswith("checkpoints/")
-        and name in state.hashes
-        and hashlib.sha256(file.read_bytes()).hexdigest() != state.hashes[name]
-    )
-
-
-def _merge(writer: LogWriter, content: bytes) -> None:
-    """Each cosignature of the copy that is newer than ours; one by one, since another may be the older."""
-    theirs = Note.parse(content)
-    witnesses = list(writer.log.policy.witnesses.values())
-    lines = [line for line in theirs.signatures if any(key.made(line) for key in witnesses)]
-    others = tuple(line for line in theirs.signatures if line not in lines)
-    for line in lines:
-        with suppress(CosignatureError):
-            take_in(writer, Note(theirs.text, (*others, line)).encode())
-
-
-def _is_of(log: SchoolLog, size: int, content: bytes) -> bool:
-    try:
-        text = Note.parse(content).text
-        return (
-            0 < size <= log.size
-            and text == Checkpoint(log.origin, size, TileReader(log.directory, size).root()).text
-        )
-    except TlogError:
-        return False
-
-
-def _is_detail(run: str, content: bytes, roots: Mapping[str, tuple[int, str]]) -> bool:
-    """Whether a file is the whole detail of a run, nothing in it altered."""
-    with tempfile.TemporaryDirectory(prefix="provision-audit-") as place:
-        store = DetailStore(Path(place))
-        try:
-            store.file(run).write_bytes(content)
-            if not all(line.fits for line in store.read(run)):
-                return False
-            size, root = store.root(run)
-        except (DetailError, OSError):
-            return False
-    return roots.get(run) == (size, root.hex())
-
-
-def _detail_roots(log: SchoolLog, runs: set[str]) -> dict[str, tuple[int, str]]:
-    """What the log says of the detail of runs."""
-    found: dict[str, tuple[int, str]] = {}
-    wanted = set(runs)
-    for entry in log.backwards() if wanted else ():
-        if entry.type == RunEnded.type and entry.data.get("run") in wanted:
-            run = str(entry.data["run"])
-            found[run] = (int(entry.data.get("detail_size", -1)), str(entry.data.get("detail_root")))
-            wanted.discard(run)
-            if not wanted:
-                break
-    return found
-
-
-def follow_erasures(log: SchoolLog, start: int, runs: Path) -> None:
-    """Erase here what others erased, so that nothing that is gone comes back through our copy.
-
-    Args:
-        start: first entry that may be new here. runs: the documents of the school's runs.
-    """
-    for entry in log.entries(start):
-        if entry.type == ErasurePerformed.type:
-            for erased in entry.data["erased"]:
-                run = str(erased["run"])
-                log.detail.erase(run, set(erased["numbers"]), str(entry.event["id"]))
-                forget_steps(runs / run)
 
 
 def _beside(directory: Path) -> Iterator[tuple[str, Path]]:

@@ -24,13 +24,12 @@ from provision.audit.tlog.encoding import TlogError
 from provision.audit.tlog.note import MAX_NOTE, Note, SignerKey, VerifierKey, open_note
 from provision.audit.tlog.tiles import TileReader
 from provision.engine.connections import Connections
+from provision.engine.log_beside import fetch_beside, follow_erasures
 from provision.engine.log_copy import CopyState, LogCopy
 from provision.engine.log_meeting import (
     ChangedCopyError,
     ContradictionError,
     continues,
-    fetch_beside,
-    follow_erasures,
     hand_over,
     known_keys,
     take_over,
@@ -258,10 +257,20 @@ class LogBook:
         follow_erasures(writer.log, self._own.erasures, self._workspace.runs_dir / self.school.id)
         self._own.erasures = writer.size
         if self._copies:
-            odd = fetch_beside(self._copies[0], self._state, writer)
+            odd = fetch_beside(self._copies[0], self._state, writer, self._authority())
             self.notes += [f"left on the server, since it does not fit the audit log: {name}" for name in odd]
         if self._copies and state.note is None and self._was_placed():
             self._drift("missing-copy", "the server has no copy of the log; was it set up anew?")
+
+    def _authority(self) -> list[bytes]:
+        """The certificates of the time-stamp authority that the workspace trusts, where it names one."""
+        configured = self.school.audit.time_stamp
+        if configured is None:
+            return []
+        try:
+            return [(self._workspace.path / configured.ca_file).read_bytes()]
+        except OSError:
+            return []
 
     def _take_over(self, verifiers: Sequence[VerifierKey]) -> int:
         """What others added; a copy that is not ours is replaced only by a person's decision, and kept."""
