@@ -211,3 +211,30 @@ def test_an_append_that_was_stopped_at_any_point_is_followed_by_one_that_goes_on
             there = numbers(directory)
             writer.append([heartbeat(-1)])
         assert numbers(directory) == [*there, "number -1"]
+
+
+def test_where_it_cannot_be_told_which_checkpoint_is_there_no_tile_is_deleted_and_nothing_is_claimed(
+    former: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "log"
+    shutil.copytree(former, directory)
+    real = os.replace
+
+    def fails(*_: object, **__: object) -> Any:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def replaced_and_failed(*args: Any, **more: Any) -> None:
+        real(*args, **more)
+        monkeypatch.setattr(os, "open", fails)
+        fails()
+
+    with writing(directory, ORIGIN, [KEY]) as writer:
+        monkeypatch.setattr(os, "replace", replaced_and_failed)
+        with pytest.raises(LogError) as caught:
+            add_ten(writer)
+        monkeypatch.undo()
+        assert "cannot be told" in caught.value.remedy
+        assert "nothing was added" not in caught.value.remedy
+        assert numbers(directory) == said(*range(260))
+        writer.append([heartbeat(260)])
+    assert numbers(directory) == said(*range(261))
