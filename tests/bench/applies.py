@@ -135,13 +135,13 @@ def _ara(stage: Stage) -> list[Figure]:
         "ANSIBLE_CALLBACK_PLUGINS": plugins,
         # Its offline database, its settings and its logs: all of it goes with the scratch directory.
         "ARA_BASE_DIR": str(base),
-        "ARA_SETTINGS": str(base / "settings.yaml"),
     }
     stage.say("audit: making ARA's database")
     # Its first run would do it, and the first run only.
     subprocess.run(
         [BINARIES / "ara-manage", "migrate"],
-        env={**os.environ, **environment}, cwd=stage.scratch, check=True, capture_output=True,
+        env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **environment},
+        cwd=stage.scratch, check=True, capture_output=True,
     )  # fmt: skip
     rounds = 1 if stage.small else ARA_ROUNDS
     stage.say(f"audit: {rounds} runs of plain Ansible with ARA, {rounds} without, in turns")
