@@ -311,7 +311,7 @@ class LogBook:
         left = len(writer.leftovers)
         if left:
             writer.record_leftovers(
-                lambda found: e.LogRecovered(actor=self.actor, target=self.target, leftovers=found[:200])
+                lambda found: e.LogRecovered(actor=self.actor, target=self.target, leftovers=found)
             )
             self.notes.append(
                 f"an earlier writer of the audit log was broken off: {left} unfinished files were put aside; what had "

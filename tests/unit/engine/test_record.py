@@ -181,9 +181,7 @@ def test_a_line_that_somebody_wrote_is_an_error_and_no_step(runs: Path) -> None:
     [{"outcome": "failed"}, {"verb": "plan"}, {"only": ("wiki",)}],
     ids=["failed", "another verb", "only one service"],
 )
-def test_estimates_come_from_the_newest_whole_run_that_ended_well(
-    runs: Path, other: dict[str, Any]
-) -> None:
+def test_estimates_come_from_the_newest_whole_run_that_ended_well(runs: Path, other: dict[str, Any]) -> None:
     record(runs, "20261123T080000Z-aa")
     record(runs, "20261124T080000Z-bb", **other)
     run = last_good(runs, "escola", "apply")
