@@ -128,7 +128,7 @@ class LogCopy:
         deadline = time.monotonic() + _DEADLINE
         view = memoryview(data)
         while view:
-            sent = self._channel.send(view[: 1 << 16])
+            sent = self._channel.send(bytes(view[: 1 << 16]))
             if not sent:
                 raise EOFError("the server has closed the line")
             if time.monotonic() > deadline:
