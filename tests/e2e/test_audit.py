@@ -278,11 +278,8 @@ def test_erased_detail_is_gone_here_and_on_the_server_and_the_log_still_verifies
     assert "Ada Administradora" in done.stdout, "verify says who erased"
 
 
-def test_a_forked_log_is_refused_before_anything_changes_and_both_checkpoints_are_kept(
-    school: SchoolOnLab, colleague: SchoolOnLab
-) -> None:
-    colleague.provision("audit", "sync", colleague.id)
-    # The colleague writes a history of their own, with the city's key, away from the server.
+def write_alone(one: SchoolOnLab) -> None:
+    """Write a history of one's own, with the city's key, away from the server."""
     subprocess.run(
         [
             sys.executable, "-c",
@@ -293,11 +290,40 @@ def test_a_forked_log_is_refused_before_anything_changes_and_both_checkpoints_ar
             "place = load_workspace(Path.cwd()); school = place.school(sys.argv[1])\n"
             "keys = KeyStore(place).load(school.id).current\n"
             "with writing(log_directory(place.path, school.id), origin_of(place, school), keys) as writer:\n"
-            "    writer.append([e.Heartbeat(actor=e.Actor(name='x'), target=e.Target(school=school.id))] * 3)\n",
-            colleague.id,
+            "    writer.append([e.Heartbeat(actor=e.Actor(name='Alone'), target=e.Target(school=school.id))] * 3)\n",
+            one.id,
         ],
-        cwd=colleague.directory, env=colleague.environment, check=True,
+        cwd=one.directory, env=one.environment, check=True,
     )  # fmt: skip
+
+
+def test_what_never_reached_the_server_follows_what_a_colleague_wrote_meanwhile(
+    school: SchoolOnLab, colleague: SchoolOnLab
+) -> None:
+    """As after a run whose line was cut at its end."""
+    colleague.provision("audit", "sync", colleague.id)
+    write_alone(colleague)
+    school.provision("audit", "sync", school.id, "--heartbeat")
+    done = colleague.provision("audit", "sync", colleague.id)
+    assert "3 entries of the audit log had never reached the server" in done.stderr
+    alone = [entry for entry in log_of(colleague).entries() if entry.data["actor"]["name"] == "Alone"]
+    assert len(alone) == 3
+    assert newest(colleague, "log.recovered").index < alone[0].index
+    school.provision("audit", "sync", school.id)
+    assert [entry.raw for entry in log_of(school).entries()] == [
+        entry.raw for entry in log_of(colleague).entries()
+    ]
+    for one in (school, colleague):
+        one.provision("audit", "verify", one.id)
+
+
+def test_a_forked_log_is_refused_before_anything_changes_and_both_checkpoints_are_kept(
+    school: SchoolOnLab, colleague: SchoolOnLab
+) -> None:
+    colleague.provision("audit", "sync", colleague.id)
+    write_alone(colleague)
+    # As from a backup, it does not remember what it left on the server: nobody can say which history is the true one.
+    (log_of(colleague).directory / ".state.json").unlink()
     school.provision("audit", "sync", school.id, "--heartbeat")
     change_greeting(colleague, "Una altra història")
     refused = colleague.provision("apply", colleague.id, "--yes", check=False)
