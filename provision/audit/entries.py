@@ -38,7 +38,9 @@ def _whole(value: Any) -> Any:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
-Text = Annotated[str, BeforeValidator(_whole), StringConstraints(max_length=2000)]
+#: Longest text of an entry, in characters; those with a length of their own aside.
+MAX_TEXT = 2000
+Text = Annotated[str, BeforeValidator(_whole), StringConstraints(max_length=MAX_TEXT)]
 #: A public key with its name: about 1,760 characters for ML-DSA-44, and up to 255 bytes of name.
 Key = Annotated[str, StringConstraints(max_length=MAX_VKEY)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]

@@ -247,7 +247,11 @@ class FileRecorder:
 
     def step(self, result: Mapping[str, Any]) -> tuple[int, bytes]:
         """Write down one task's result; gives its number and its commitment."""
-        return self.detail.append({"at": now(), **self._redact(dict(result))})
+        return self.detail.append({"at": now(), **self.redacted(dict(result))})
+
+    def redacted(self, value: Any) -> Any:
+        """The same text or data without secrets."""
+        return self._redact(value)
 
     @property
     def detail(self) -> DetailWriter:

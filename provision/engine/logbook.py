@@ -386,36 +386,37 @@ class LogBook:
         for file in sorted(inbox.glob("*")) if inbox.is_dir() else ():
             if file.is_file() and not file.is_symlink() and not file.name.startswith("."):
                 try:
-                    self._take(file.name, read_bounded(file, MAX_NOTE))
-                    file.unlink()
+                    if self._take(file.name, read_bounded(file, MAX_NOTE)):
+                        file.unlink()
                 except OSError as error:
-                    self.notes.append(f"{file} cannot be read: {error.strerror}")
-        for name, content in self._state.inbox.items():
-            self._take(name, content)
+                    self._say(f"{file} cannot be read: {error.strerror}")
+        done = {name: data for name, data in self._state.inbox.items() if self._take(name, data)}
         if self._copies:
-            self._copies[0].take(self._state.inbox)
+            self._copies[0].take(done)
         if self._state.inbox_more:
-            self.notes.append(
-                f"the inbox on the server has {self._state.inbox_more} files more, not looked at yet"
-            )
+            self._say(f"the inbox on the server has {self._state.inbox_more} files more, not looked at yet")
 
-    def _take(self, name: str, content: bytes) -> None:
+    def _take(self, name: str, content: bytes) -> bool:
+        """Take in one file; gives whether it may go: it is kept, or will never be of use."""
         try:
             taken: TakenIn = take_in(self._writer, content)
         except CosignatureError as error:
-            # A file stays in the inbox, and was taken in before.
             if error.kind != "replayed":
-                self.notes.append(
+                self._say(
                     f"the cosignature file {printable_line(name, 80)} was not taken: {error.message}; {error.remedy}"
                 )
-            return
+            return error.kind != "ahead"
         except ProvisionError as error:
-            self.notes.append(
-                f"the cosignature file {printable_line(name, 80)} was not taken: {error.message}"
-            )
-            return
+            self._say(f"the cosignature file {printable_line(name, 80)} was not taken: {error.message}")
+            return False
         if taken.new:
-            self.notes.append(f"cosigned by {', '.join(taken.names)} up to entry {taken.size - 1}")
+            self._say(f"cosigned by {', '.join(taken.names)} up to entry {taken.size - 1}")
+        return True
+
+    def _say(self, note: str) -> None:
+        """Tell once, however often it is looked at."""
+        if note not in self.notes:
+            self.notes.append(note)
 
     def add(self, *data: e.Data) -> range:
         """Add entries, signed and on the disk when this returns."""

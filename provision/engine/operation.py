@@ -276,7 +276,8 @@ class Operation:
                 if not check:
                     try:
                         self._recorder.task(event.as_dict())
-                    except (OSError, ProvisionError) as error:
+                    except (OSError, ProvisionError, ValueError) as error:
+                        # ValueError: something that no entry and no detail can hold.
                         self._record_fault = str(error)
             listen(event)
 

@@ -8,8 +8,9 @@ from provision.audit import entries as e
 from provision.audit.record import FileRecorder, RunIntent, RunOutcome
 from provision.engine.log_copy import CopyError
 from provision.engine.logbook import LogBook
-from provision.errors import RefusedError
+from provision.errors import RefusedError, UsageError
 from provision.model import ResolvedSchool
+from provision.text import printable_line
 
 #: Seconds between two signings while a run goes on: one signing brings all results since the last to the disk.
 _BATCH_SECONDS = 2.0
@@ -79,7 +80,8 @@ class LoggedRecorder:
 
     def _same(self, index: int, intent: RunIntent) -> bool:
         """Whether a waiting intent says the same but for its run and its time."""
-        ours = self._compose(intent).model_dump(mode="json", exclude_none=True)
+        # As it would be written: a text has one form in the log, however it was typed.
+        ours = e.parse(index, e.compose(self._book.origin, self._compose(intent))).data
         theirs = e.parse(index, self._book.writer.log.reader.entry(index)).data
         varying = {"run", "actor", "authority"}
         same = {key: value for key, value in ours.items() if key not in varying}
@@ -99,13 +101,19 @@ class LoggedRecorder:
         self._book.notes.append(f"run {run} never said how it ended; the audit log says now: {outcome}")
 
     def _compose(self, intent: RunIntent) -> e.RunIntent:
+        why, ticket = self._files.redacted(intent.why), self._files.redacted(intent.ticket)
+        for what, text in (("reason", why), ("ticket", ticket)):
+            if len(text) > e.MAX_TEXT:
+                raise UsageError(
+                    f"the {what} is longer than {e.MAX_TEXT} characters", "say it in fewer words"
+                )
         basis = "confirmed" if intent.confirmed else "unattended"
         return e.RunIntent(
             actor=self._book.actor,
             target=self._book.target,
             action=intent.verb,
-            why=intent.why,
-            authority=e.Authority(basis=basis, ticket=intent.ticket),
+            why=why,
+            authority=e.Authority(basis=basis, ticket=ticket),
             run=intent.run,
             tool=intent.tool,
             workspace=e.State(commit=intent.revision.commit, dirty=intent.revision.dirty),
@@ -166,7 +174,7 @@ class LoggedRecorder:
                 cosigners=cosigners,
                 authority=e.Authority(
                     basis="cosigned",
-                    ticket=intent.ticket,
+                    ticket=self._files.redacted(intent.ticket),
                     approver=", ".join(item.name for item in cosigners),
                 ),
             )
@@ -193,13 +201,16 @@ class LoggedRecorder:
         number, commitment = self._files.step(result)
         if result["status"] not in _RECORDED:
             return
+        # Without secrets before they are cut: half of one would pass.
+        host, role, name = (
+            printable_line(self._files.redacted(str(result[key])), longest)
+            for key, longest in (("host", 200), ("role", 200), ("name", e.MAX_TEXT))
+        )
         self._pending.append(
             e.TaskResult(
                 actor=self._book.actor,
-                target=e.Target(
-                    school=self._school.id, host=str(result["host"])[:200], service=str(result["role"])[:200]
-                ),
-                action=str(result["name"])[:2000],
+                target=e.Target(school=self._school.id, host=host, service=role),
+                action=name,
                 outcome=str(result["status"]),
                 run=self._intent.run,
                 number=number,
@@ -238,9 +249,9 @@ class LoggedRecorder:
             failure=None
             if outcome.failure is None
             else e.Failure(
-                host=outcome.failure["host"],
-                service=outcome.failure["role"],
-                task=outcome.failure["task"][:2000],
+                host=printable_line(outcome.failure["host"], 200),
+                service=printable_line(outcome.failure["role"], 200),
+                task=printable_line(self._files.redacted(outcome.failure["task"]), e.MAX_TEXT),
             ),
         )
         closing = [
