@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import yaml
 from playwright.sync_api import BrowserContext, Frame, Page, sync_playwright
 
+from provision.audit.keys import KeyStore, LogKeys
 from provision.health import fetch
 from provision.lab import Lab
 from provision.model import load_workspace
@@ -45,8 +47,11 @@ def secrets_of(school: SchoolOnLab) -> dict[str, str]:
     """Every secret of the school, by name, one entry a line of a private key."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PROVISION_VAULT_PASSWORD_FILE", school.environment["PROVISION_VAULT_PASSWORD_FILE"])
-        values = SecretStore(load_workspace(school.directory)).load(school.id)
-    found = {}
+        workspace = load_workspace(school.directory)
+        values = SecretStore(workspace).load(school.id)
+        keys = KeyStore(workspace).load(school.id) if KeyStore(workspace).exists(school.id) else LogKeys(())
+    # The last part of a private key's line is the key itself.
+    found = {f"log key:{number}": key.text.rpartition("+")[2] for number, key in enumerate(keys.current)}
     for name, value in values.items():
         texts = value.values() if isinstance(value, dict) else [value]
         for text in texts:
@@ -84,18 +89,37 @@ class ProcessWatch:
         self._thread.join()
 
 
+def write_all_of_the_audit(school: SchoolOnLab) -> None:
+    """Everything that the audit log can be made into, beside the workspace's other files; the pack is unpacked."""
+    place = school.directory / "handed-out"
+    place.mkdir()
+    school.provision("audit", "report", school.id, "--output", str(place / "report.html"))
+    for form in ("jsonl", "csv", "ocsf", "ecs"):
+        school.provision(
+            "audit", "export", school.id, "--format", form, "--output", str(place / f"log.{form}")
+        )
+    school.provision("audit", "proof", school.id, "2", "--to", str(place / "entry.tlog-proof"))
+    school.provision("audit", "pack", school.id, "--output", str(place / "pack.zip"))
+    with zipfile.ZipFile(place / "pack.zip") as pack:
+        pack.extractall(place / "pack")
+    (place / "log.txt").write_text(school.provision("audit", "log", school.id, "-n", "0").stdout)
+    (place / "show.txt").write_text(school.provision("audit", "show", school.id, "last", "--detail").stdout)
+
+
 def test_an_apply_from_nothing_ends_healthy_and_no_secret_is_anywhere_but_where_it_belongs(
     school: SchoolOnLab,
 ) -> None:
     """The canary: known values are searched on both machines' disks, in the journal, in ``ps`` and in all output."""
     planned = school.provision("plan", school.id, "--diff")
+    school.provision("audit", "init", school.id)
     known = secrets_of(school)
-    assert any(name.startswith("etherpad_api_key") for name in known)
-    assert any(name.startswith("tls_private_keys") for name in known)
+    for name in ("etherpad_api_key", "tls_private_keys", "audit_trail_web_password", "log key"):
+        assert any(secret.startswith(name) for secret in known)
     with ProcessWatch() as processes:
         applied = school.provision("apply", school.id, "--yes")
     assert "is ready" in applied.stdout
     shown = school.provision("runs", "show", "last", "--log")
+    write_all_of_the_audit(school)
     outputs = {
         "plan": planned.stdout + planned.stderr,
         "apply": applied.stdout + applied.stderr,
