@@ -18,7 +18,7 @@ from provision.audit.log import log_directory
 from provision.engine.connections import Connections
 from provision.engine.events import Event, TaskResult
 from provision.engine.lock import HostLock
-from provision.engine.logbook import LogBook
+from provision.engine.logbook import LogBook, refused
 from provision.engine.preflight import Check, HostState, look
 from provision.engine.preparation import Prepared, content_hashes, role_directories
 from provision.engine.recorder import LoggedRecorder
@@ -117,8 +117,12 @@ class Operation:
         if not self.prepared.workspace.municipality.lab:
             self.person.check_named()
         prepared = self.prepared
+        try:
+            book = LogBook(prepared.workspace, prepared.school, self.person, self.connections)
+        except ProvisionError as error:
+            raise refused(error) from error
         recorder = LoggedRecorder(
-            LogBook(prepared.workspace, prepared.school, self.person, self.connections),
+            book,
             self._files(),
             prepared.school,
             wait=lambda: self.mandate.wait,

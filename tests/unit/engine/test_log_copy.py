@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
 from provision.audit import entries as e
 from provision.audit.detail import DetailWriter
 from provision.audit.log import LogError, LogWriter, SchoolLog, writing
 from provision.audit.opening import policy_for
+from provision.audit.timestamp import load_roots
 from provision.audit.tlog import Checkpoint, Kind, Note, Policy, SignerKey
 from provision.engine import log_copy as module
 from provision.engine.log_beside import fetch_beside, follow_erasures
@@ -26,6 +28,7 @@ from provision.engine.log_meeting import (
     take_over,
     tile_names,
 )
+from tests.unit.audit.anchor.conftest import Authority
 from tests.unit.audit.log.crashing import ACTOR, KEY, ORIGIN, TARGET, heartbeat
 from tests.unit.engine.log_server import SCHOOL, Server, a_state, coded, hostile
 
@@ -373,13 +376,13 @@ def erase(writer: LogWriter, numbers: list[int], run: str = RUN) -> None:
     writer.log.detail.erase(run, numbers, e.parse(index, writer.log.reader.entry(index)).event["id"])
 
 
-def fetch(server: Server, directory: Path) -> list[str]:
+def fetch(server: Server, directory: Path, *authority: bytes) -> list[str]:
     with at_work(directory) as writer, meeting(server) as copy:
         state = copy.state()
         before = writer.size
         take_over(copy, state, writer, [KEY.verifier])
         follow_erasures(writer.log, before, directory.parent / "runs")
-        return fetch_beside(copy, state, writer)
+        return fetch_beside(copy, state, writer, authority)
 
 
 def test_erased_detail_goes_from_the_server_too(server: Server, ours: Path) -> None:
@@ -507,6 +510,32 @@ def test_what_does_not_fit_the_log_is_left_on_the_server(
     (server.copy / name).write_bytes(content)
     fetch(server, theirs)
     assert not (theirs / name).exists()
+
+
+def test_time_stamps_are_taken_from_an_authority_that_the_workspace_trusts_and_from_no_other(
+    server: Server, ours: Path, theirs: Path, tmp_path: Path
+) -> None:
+    authority, other = Authority(tmp_path / "authority"), Authority(tmp_path / "other")
+    with at_work(ours) as writer:
+        writer.append([heartbeat(0)])
+        request = (
+            TimestampRequestBuilder()
+            .data(writer.log.note.text.encode())
+            .hash_algorithm(HashAlgorithm.SHA256)
+            .cert_request(cert_request=True)
+            .build()
+        )
+        writer.put("anchors/1.tsr", authority.sign(request.as_bytes()))
+        writer.put("anchors/tsa.pem", other.ca + authority.ca)
+    meet(server, ours)
+    for trusted in ((), (other.ca,)):
+        # Who knows no authority leaves them there and says nothing of it.
+        assert fetch(server, theirs, *trusted) == (["anchors/1.tsr"] if trusted else [])
+        assert not (theirs / "anchors" / "1.tsr").exists()
+    (theirs / "anchors" / "tsa.pem").unlink()
+    assert fetch(server, theirs, authority.ca) == []
+    assert (theirs / "anchors" / "1.tsr").read_bytes() == (ours / "anchors" / "1.tsr").read_bytes()
+    assert load_roots([(theirs / "anchors" / "tsa.pem").read_bytes()]) == load_roots([authority.ca])
 
 
 def test_altered_detail_is_left_on_the_server(server: Server, ours: Path, theirs: Path) -> None:

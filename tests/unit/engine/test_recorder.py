@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from provision.audit.log import LogError, LogWriter
 from provision.engine import logbook as logbook_module
 from provision.engine import operation as operation_module
 from provision.engine.events import Event, TaskResult
+from provision.engine.log_copy import CopyError
 from provision.engine.operation import Operation
 from provision.engine.preparation import Prepared
 from provision.engine.recorder import _BATCH_SIZE
@@ -515,6 +517,18 @@ def test_a_reason_that_no_entry_holds_is_refused_in_plain_words(desk: Desk, fiel
             recorder.resume(intent)
             recorder.intend(intent)
     assert caught.value.remedy
+
+
+def test_a_server_that_keeps_no_copy_at_all_refuses_the_run(
+    operation: Callable[..., Operation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object) -> None:
+        raise CopyError("the copy of the log on 192.0.2.10 cannot be reached", "look at the line")
+
+    monkeypatch.setenv("PROVISION_PERSON", "Ada Administradora")
+    monkeypatch.setattr(operation_module, "LogBook", unreachable)
+    with pytest.raises(RefusedError, match="cannot be reached"):
+        operation()._logged(ExitStack())
 
 
 def test_unhealthy_services_are_counted(desk: Desk, operation: Callable[..., Operation]) -> None:
