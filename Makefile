@@ -15,6 +15,9 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# An installation that was broken off may have left packages without their programs: the next one does all of it again.
+INSTALL = again=$$(test ! -e $(VENV)/.unfinished || echo --force-reinstall); touch $(VENV)/.unfinished; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off $$again
 RELEASE ?= bookworm
 # Arguments for pytest, or for the benchmark: make test ARGS="tests/unit -k school", make bench ARGS=audit
 ARGS ?=
@@ -33,14 +36,16 @@ system-test:
 $(VENV)/.runtime: pyproject.toml | system
 	sh provision/lab/python.sh $(VENV)
 	echo "Installing provision and what it needs into $(VENV) (about a minute the first time)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --editable '.[fast]'
+	$(INSTALL) --editable '.[fast]'
+	rm $(VENV)/.unfinished
 	touch $@
 
 $(VENV)/.complete: $(VENV)/.runtime | system-test
 	echo "Installing the tools for tests and lint into $(VENV)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --editable '.[fast,test,lint]'
+	$(INSTALL) --editable '.[fast,test,lint]'
 	# An independent implementation of the log's formats. It says that it needs Python 3.12, and works with 3.11 as well.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --no-deps --ignore-requires-python aics-tlog==0.2.1
+	$(INSTALL) --no-deps --ignore-requires-python aics-tlog==0.2.1
+	rm $(VENV)/.unfinished
 	touch $@
 
 demo: $(VENV)/.runtime
@@ -60,7 +65,8 @@ lint: $(VENV)/.complete
 
 $(VENV)/.bench: $(VENV)/.complete
 	echo "Installing ARA, to compare with, into $(VENV)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --editable '.[fast,test,lint,bench]'
+	$(INSTALL) --editable '.[fast,test,lint,bench]'
+	rm $(VENV)/.unfinished
 	touch $@
 
 bench: $(VENV)/.bench
