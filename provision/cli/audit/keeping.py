@@ -40,6 +40,9 @@ SecondOption = Annotated[
     ),
 ]
 
+#: Steps that one entry names: an entry has room for some ten thousand numbers.
+_ERASED_AT_ONCE = 5_000
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -370,13 +373,21 @@ def erase(
         raise UsageError("an erasure needs a reason", "give it with --why, in plain words")
     _ask(f"Erase {len(numbers)} steps of run {run} for good?", yes)
     with open_book(place, chosen, "audit erase") as book:
-        # First the entry, then the deed: a crash in between is finished by the same command.
-        entry = e.ErasurePerformed(
-            actor=book.actor, target=book.target, why=why, erased=[e.Erased(run=run, numbers=numbers)]
-        )
-        index = book.add(entry).start
-        identifier = e.parse(index, book.writer.log.reader.entry(index)).event["id"]
-        book.writer.log.detail.erase(run, numbers, identifier)
+        # First the entries, then the deed: a crash in between is finished by the same command.
+        parts = [
+            numbers[start : start + _ERASED_AT_ONCE] for start in range(0, len(numbers), _ERASED_AT_ONCE)
+        ]
+        index = book.add(
+            *(
+                e.ErasurePerformed(
+                    actor=book.actor, target=book.target, why=why, erased=[e.Erased(run=run, numbers=part)]
+                )
+                for part in parts
+            )
+        ).start
+        for place_in_log, part in enumerate(parts, index):
+            identifier = e.parse(place_in_log, book.writer.log.reader.entry(place_in_log)).event["id"]
+            book.writer.log.detail.erase(run, part, identifier)
         forget_steps(place.runs_dir / school / run)
     console.print(
         f"Erased {len(numbers)} steps of run {run}; entry {index} says so.", style="good", markup=False

@@ -24,7 +24,11 @@ from tests.unit.audit.tlog.logs import AUDITOR, CHECKPOINT, CITY, CITY_ECDSA, CI
 
 TEXT = CHECKPOINT.text
 LOG, SCHOOL_KEY, AUDITOR_KEY = CITY.verifier.vkey, SCHOOL.verifier.vkey, AUDITOR.verifier.vkey
-WITNESSES = [SignerKey.generate(f"witness.example/{number}", Kind.COSIGNATURE_ED25519) for number in range(6)]
+#: The same in each worker: their lines are in the names of tests.
+WITNESSES = [
+    SignerKey(f"witness.example/{number}", Kind.COSIGNATURE_ED25519, bytes([number]) * 32)
+    for number in range(6)
+]
 X1, X2, X3, Y1, Y2, Y3 = (one.verifier.vkey for one in WITNESSES)
 #: The example of tlog-policy.md, with keys, comments and addresses.
 EXAMPLE = f"""# Who may sign
@@ -172,7 +176,7 @@ def test_one_key_never_stands_for_two_parties() -> None:
         {"groups": {"g h": Group(1, ("a",))}, "witnesses": {"a": SCHOOL.verifier}},
         {"witnesses": {"a\nquorum": SCHOOL.verifier}},
         {"witnesses": {"": SCHOOL.verifier}},
-        {"witnesses": {"a": SignerKey.generate("a\x7f", Kind.COSIGNATURE_ED25519).verifier}},
+        {"witnesses": {"a": SignerKey("a\x7f", Kind.COSIGNATURE_ED25519, bytes(32)).verifier}},
         {"urls": {LOG: "two words"}},
         {"urls": {LOG: "a\nquorum none"}},
         {"urls": {LOG: ""}},
