@@ -1,6 +1,7 @@
 """Every scenario of every role, on two lab machines (Debian 12 and 13) at once."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,10 @@ def test_a_role_checks_converges_changes_nothing_twice_and_verifies(
     """The sequence is in .config/molecule/config.yml; PROVISION_TEST_KEEP=1 keeps the machines."""
     asked = [item.callspec.params["file"] for item in request.session.items if item.path == request.path]
     continued = file in [goes_on_from(other) for other in asked]
+    # Molecule's own place for this is one for all checkouts on the machine, and what a killed run left there misleads.
+    state = CHECKOUT / ".lab" / "molecule" / scenario_name(file)
+    shutil.rmtree(state, ignore_errors=True)
+    state.mkdir(parents=True)
     keep = ["--destroy=never"] if continued or os.environ.get("PROVISION_TEST_KEEP") == "1" else []
     done = subprocess.run(
         [
@@ -47,6 +52,7 @@ def test_a_role_checks_converges_changes_nothing_twice_and_verifies(
         env=os.environ
         | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "MOLECULE_EPHEMERAL_DIRECTORY": str(state),
             "NO_COLOR": "1",
             "ANSIBLE_NOCOLOR": "1",
         },
