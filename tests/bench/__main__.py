@@ -5,6 +5,8 @@ are busy with other things.
 """
 
 import argparse
+import signal
+import sys
 
 from rich.console import Console
 
@@ -31,6 +33,8 @@ def main() -> None:
     unknown = set(wanted.parts) - PARTS.keys()
     if unknown:
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    # A server and a directory are to be removed, whatever ends us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = Console()
     if not console.is_terminal:
         console.width = 140

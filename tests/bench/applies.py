@@ -23,12 +23,14 @@ class _Apply:
     Args:
         seconds: the whole. log, cpu: seconds, and seconds of processor, of the log's own part.
         copy: of these seconds, those that went into its copy on the server.
+        role: seconds of the role that keeps the copy's place on the server in order; without the log it does not run.
     """
 
     seconds: float
     log: float = 0.0
     cpu: float = 0.0
     copy: float = 0.0
+    role: float = 0.0
 
 
 def measure(stage: Stage) -> list[Figure]:
@@ -62,6 +64,7 @@ def _log_on_and_off(stage: Stage) -> list[Figure]:
     own = statistics.median(one.log for one in on)
     cpu = statistics.median(one.cpu for one in on)
     copy = statistics.median(one.copy for one in on)
+    role = statistics.median(one.role for one in on)
     return [
         Figure(
             "apply_off",
@@ -92,6 +95,13 @@ def _log_on_and_off(stage: Stage) -> list[Figure]:
             beside=f"{own:.3f} s, of which {copy:.3f} s wait for its copy on the server",
         ),
         Figure(
+            "log_role_percent",
+            "the role audit_trail, which runs only with the log",
+            100 * role / off,
+            "%",
+            beside=f"{role:.3f} s",
+        ),
+        Figure(
             "log_cpu_ms", "processor time within the log's own code", 1000 * cpu, "ms", digits=1,
             beside=f"{100 * cpu / off:.2f} % of an apply",
         ),
@@ -117,7 +127,8 @@ def _clocked(stage: Stage) -> _Apply:
     if not any(clocks["log"]):
         return _Apply(seconds)
     wall, cpu = (whole - part for whole, part in zip(clocks["log"], clocks["files"], strict=True))
-    return _Apply(seconds, wall, cpu, clocks["copy"][0])
+    role = school.json("runs", "show", "last")["seconds_by_role"]["audit_trail"]
+    return _Apply(seconds, wall, cpu, clocks["copy"][0], role)
 
 
 def _size(stage: Stage) -> int:

@@ -76,7 +76,7 @@ def _big(stage: Stage) -> list[Figure]:
         *_proofs(stage, big),
         *_verify(
             stage, deep, "verify_detail",
-            f"the same, {deep.size:,} entries and the detail of {deep.steps:,} steps", aims=False,
+            f"provision audit verify, {deep.size:,} entries and the detail of {deep.steps:,} steps", aims=False,
         ),
     ]  # fmt: skip
 

@@ -56,12 +56,15 @@ class Part:
     def table(self) -> Table:
         """For people."""
         table = Table(title=self.title, title_justify="left")
+        aims = any(figure.aim is not None for figure in self.figures)
         table.add_column("what")
         table.add_column("measured", justify="right")
-        table.add_column("aim")
+        if aims:
+            table.add_column("aim")
         table.add_column("beside it")
         for figure in self.figures:
-            table.add_row(figure.what, figure.shown(), figure.judged(), figure.beside)
+            judged = [figure.judged()] if aims else []
+            table.add_row(figure.what, figure.shown(), *judged, figure.beside)
         return table
 
 

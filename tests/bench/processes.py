@@ -49,10 +49,15 @@ def use(command: Sequence[str], environment: Mapping[str, str], directory: Path)
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        _, status, used = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - started
-        ended.set()
-        watcher.join()
+        try:
+            _, status, used = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            seconds = time.monotonic() - started
+            ended.set()
+            watcher.join()
         # Popen must not wait for a process that is gone.
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
