@@ -1,6 +1,5 @@
 """Reading one entry: its envelope, its canonical form, its time, and what it says about keys and runs."""
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -24,8 +23,9 @@ _PLAIN = frozenset({str, bool, type(None)})
 #: Larger integers are written otherwise in RFC 8785.
 _LARGEST = 2**53 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Keys with such characters sort differently in UTF-16, which RFC 8785 asks for, than in Python.
-_ASTRAL = re.compile(rb"[\xf0-\xf4]")
+# Keys with such characters sort differently in UTF-16, which RFC 8785 asks for, than in Python. Each begins with one of
+# these bytes; taking them out shows them several times faster than a search does.
+_ASTRAL = b"\xf0\xf1\xf2\xf3\xf4"
 
 
 def read_entry(index: int, raw: bytes) -> tuple[Entry, bool]:
@@ -39,7 +39,12 @@ def read_entry(index: int, raw: bytes) -> tuple[Entry, bool]:
         good = type(event["data"]) is dict and {type(event[name]) for name in _TEXTS} == _TEXT
     except (ValueError, TypeError, LookupError):
         good = False
-    if good and (raw.isascii() or not _ASTRAL.search(raw)) and _is_ordered(event) and to_json(event) == raw:
+    if (
+        good
+        and len(raw.translate(None, _ASTRAL)) == len(raw)
+        and _is_ordered(event)
+        and to_json(event) == raw
+    ):
         return Entry(index, raw, event), True
     # What only Python reads, or nobody: this says what is wrong with it.
     entry = parse(index, raw)
