@@ -96,7 +96,7 @@ def _log_on_and_off(stage: Stage) -> list[Figure]:
         ),
         Figure(
             "log_role_percent",
-            "the role audit_trail, which runs only with the log",
+            "the role audit_trail, which runs without a log as well",
             100 * role / off,
             "%",
             beside=f"{role:.3f} s",

@@ -106,6 +106,16 @@ def test_roles_come_in_order_and_a_service_that_is_not_there_is_not_in_the_list(
     ]
 
 
+def test_who_is_no_auditor_any_more_loses_access_also_where_no_log_is_kept(tmp_path: Path) -> None:
+    made = workspace(tmp_path)
+    for school in made.schools.values():
+        # The settings as the loader has resolved them.
+        object.__setattr__(school, "audit", school.audit.model_copy(update={"enabled": False}))
+    host = host_variables(made, "hello")
+    assert {"role": "audit_trail"} in host["provision_roles"]
+    assert host["audit_trail_auditors"] == []
+
+
 def test_a_run_of_one_service_still_gives_base_roles_the_whole_hosts_lists(tmp_path: Path) -> None:
     host = host_variables(workspace(tmp_path), "hello", "adeu", only=("adeu",))
     assert [part["role"] for part in host["provision_roles"]] == [
