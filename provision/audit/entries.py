@@ -117,22 +117,25 @@ class LogOpened(Data):
     tool: Text
 
 
-class KeyAdded(Data):
+class KeyChange(Data):
+    """A key that begins or ceases to count."""
+
+    key: Key
+    purpose: Literal["log", "witness"]
+
+
+class KeyAdded(KeyChange):
     """A key that signs or cosigns from now on. A log's new key is vouched for by the old one, on one checkpoint."""
 
     type: ClassVar[str] = "key.added"
     action: Text = "add key"
-    key: Key
-    purpose: Literal["log", "witness"]
 
 
-class KeyRetired(Data):
+class KeyRetired(KeyChange):
     """A key that counts no more for checkpoints after this entry."""
 
     type: ClassVar[str] = "key.retired"
     action: Text = "retire key"
-    key: Key
-    purpose: Literal["log", "witness"]
 
 
 class PolicySet(Data):
@@ -286,7 +289,15 @@ class SecretRotated(Data):
     names: list[Text]
 
 
-class AccessOpened(Data):
+class Access(Data):
+    """An access that begins or ends."""
+
+    kind: Literal["ssh", "secret", "grant"]
+    subject: Text
+    run: Text = ""
+
+
+class AccessOpened(Access):
     """A person got at a server or saw a secret.
 
     Args:
@@ -296,19 +307,13 @@ class AccessOpened(Data):
 
     type: ClassVar[str] = "access.opened"
     action: Text = "open access"
-    kind: Literal["ssh", "secret", "grant"]
-    subject: Text
-    run: Text = ""
 
 
-class AccessClosed(Data):
+class AccessClosed(Access):
     """An access of ``access.opened`` ended."""
 
     type: ClassVar[str] = "access.closed"
     action: Text = "close access"
-    kind: Literal["ssh", "secret", "grant"]
-    subject: Text
-    run: Text = ""
 
 
 class Erased(_Model):

@@ -89,6 +89,7 @@ class LogBook:
         connections: open connections to the school's hosts; None for a log that has not been on a server yet.
         second: for a log that begins now, see ``KeyStore.make``.
         replace_copy: put our log in the place of a copy that is not signed by us.
+        secrets: knows the school's vault password already, which may come from a person's hands.
 
     Attributes:
         notes: what people should know, in plain words.
@@ -103,6 +104,7 @@ class LogBook:
         *,
         second: Second | None = None,
         replace_copy: bool = False,
+        secrets: SecretStore | None = None,
     ) -> None:
         self._workspace = workspace
         self.school = school
@@ -123,7 +125,8 @@ class LogBook:
         self.target = e.Target(school=school.id)
         self.origin = origin_of(workspace, school)
         self.directory = log_directory(workspace.path, school.id)
-        self.keys = KeyStore(workspace, SecretStore(workspace))
+        self._secrets = secrets or SecretStore(workspace)
+        self.keys = KeyStore(workspace, self._secrets)
         self._own = OwnState(self.directory / ".state.json")
 
     @property
@@ -201,9 +204,7 @@ class LogBook:
         if not size < writer.size or cosigned or not continues(self._copies[0], error.theirs, writer, size):
             return False
         # Among what is left over, which the next writer names in the log by its hash.
-        writer.put(
-            f"evidence/{e.timestamp().replace(':', '')}-left-over/checkpoint", writer.log.note.encode()
-        )
+        writer.put(f"{_evidence('left-over')}/checkpoint", writer.log.note.encode())
         Outbox(self.directory).keep(list(writer.log.reader.entries(size)))
         # From here on the entries beyond are what a crash leaves: put aside and recorded by the next writer.
         writer.put("checkpoint", note.encode())
@@ -232,7 +233,7 @@ class LogBook:
                 f"{self.keys.file(self.school.id)}",
                 "get them from a colleague or from version control (git pull)",
             )
-        SecretStore(self._workspace).ensure(self.school, [])
+        self._secrets.ensure(self.school, [])
         return True
 
     def _meet(self, made: bool) -> None:
@@ -281,7 +282,7 @@ class LogBook:
         except ChangedCopyError as error:
             if not self._replace_copy or self._state.note is None:
                 raise
-            self._writer.put(f"evidence/{e.timestamp().replace(':', '')}-changed-copy", self._state.note)
+            self._writer.put(_evidence("changed-copy"), self._state.note)
             self._drift("changed-copy", f"{error.message}; ours was put in its place by a person's decision")
             self._state = CopyState(last_run=self._state.last_run)
             return 0
@@ -373,7 +374,7 @@ class LogBook:
             return
         if last.size <= writer.size and TileReader(writer.directory, last.size).root() == last.root:
             return
-        writer.put(f"evidence/{e.timestamp().replace(':', '')}-last-run", note.encode())
+        writer.put(_evidence("last-run"), note.encode())
         self._drift(
             "contradiction",
             f"the last run left a signed checkpoint of {last.size} entries on the server, which this log does not "
@@ -498,6 +499,11 @@ class LogBook:
             "at": e.timestamp(),
             "checkpoint": log.note.encode().decode(),
         }
+
+
+def _evidence(what: str) -> str:
+    """A new name below the log's directory for something that must not be lost."""
+    return f"evidence/{e.timestamp().replace(':', '')}-{what}"
 
 
 def refused(error: ProvisionError) -> RefusedError:

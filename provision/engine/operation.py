@@ -118,7 +118,13 @@ class Operation:
             self.person.check_named()
         prepared = self.prepared
         try:
-            book = LogBook(prepared.workspace, prepared.school, self.person, self.connections)
+            book = LogBook(
+                prepared.workspace,
+                prepared.school,
+                self.person,
+                self.connections,
+                secrets=prepared.secrets,
+            )
         except ProvisionError as error:
             raise refused(error) from error
         recorder = LoggedRecorder(
@@ -228,7 +234,7 @@ class Operation:
         except RefusedError:
             raise
         except ProvisionError as error:
-            raise RefusedError(error.message, error.remedy or "nothing was changed") from error
+            raise refused(error) from error
         except OSError as error:
             raise RefusedError(
                 f"the record of the run cannot be written: {error}",

@@ -26,6 +26,7 @@ class Prepared:
     Args:
         left_out: services whose source cannot be reached, where that is allowed.
         new_secrets: names of the secrets that were generated just now.
+        secrets: the vaults, as far as they are open.
     """
 
     workspace: Workspace
@@ -38,6 +39,7 @@ class Prepared:
     sudo_passwords: Mapping[str, str]
     certificates: Mapping[str, str]
     run_id: str = field(default_factory=new_run_id)
+    secrets: SecretStore | None = None
 
     @property
     def services(self) -> list[ResolvedService]:
@@ -116,6 +118,7 @@ def prepare(
         redactor=Redactor(values),
         sudo_passwords=_sudo_passwords(school, values),
         certificates=certificates,
+        secrets=store,
     )
 
 

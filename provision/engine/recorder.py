@@ -145,16 +145,7 @@ class LoggedRecorder:
         """
         book, target = self._book, self._book.target
         self._intent = intent
-        access = [
-            e.AccessOpened(
-                actor=book.actor,
-                target=e.Target(school=self._school.id, host=host.name),
-                kind="ssh",
-                subject=f"{host.user}@{host.address}",
-                run=intent.run,
-            )
-            for host in self._school.hosts.values()
-        ]
+        access = self._access(e.AccessOpened, intent.run)
         start = e.RunStarted(actor=book.actor, target=target, run=intent.run)
         if self._school.audit.strict:
             if self._index < 0:
@@ -185,6 +176,21 @@ class LoggedRecorder:
         self._place("started", needed=book.placed)
         self._files.intend(intent)
         self._signed_at = time.monotonic()
+
+    def _access(
+        self, kind: type[e.AccessOpened] | type[e.AccessClosed], run: str
+    ) -> list[e.AccessOpened | e.AccessClosed]:
+        """The connections of a run to each host, opened or closed."""
+        return [
+            kind(
+                actor=self._book.actor,
+                target=e.Target(school=self._school.id, host=host.name),
+                kind="ssh",
+                subject=f"{host.user}@{host.address}",
+                run=run,
+            )
+            for host in self._school.hosts.values()
+        ]
 
     def _place(self, outcome: str, *, needed: bool = False) -> None:
         assert self._intent is not None  # noqa: S101 - only called from intend and end
@@ -254,21 +260,11 @@ class LoggedRecorder:
                 task=printable_line(self._files.redacted(outcome.failure["task"]), e.MAX_TEXT),
             ),
         )
-        closing = [
-            e.AccessClosed(
-                actor=book.actor,
-                target=e.Target(school=self._school.id, host=host.name),
-                kind="ssh",
-                subject=f"{host.user}@{host.address}",
-                run=run,
-            )
-            for host in self._school.hosts.values()
-        ]
         health = [health_entry(book, outcome.probes, run)] if outcome.probes else []
         try:
             self._files.end(outcome)
         finally:
-            book.add(*self._pending, *health, ended, *closing)
+            book.add(*self._pending, *health, ended, *self._access(e.AccessClosed, run))
             self._pending.clear()
             self._place(outcome.outcome)
 

@@ -52,6 +52,28 @@ def from_base64(text: str, what: str) -> bytes:
     return data
 
 
+def split_head(data: bytes, limit: int, what: str) -> tuple[list[str], bytes | None]:
+    """Take apart lines of plain characters, an empty line, and the checkpoint that follows.
+
+    Args:
+        data: all of it. limit: largest size that is read, in bytes.
+        what: what it is, for the message.
+
+    Returns:
+        the lines, and the checkpoint as it stands; None where the empty line is missing.
+
+    Raises:
+        NoteError: it is too large, or has other characters in its lines.
+    """
+    if len(data) > limit:
+        raise NoteError(f"{what} is larger than {limit} bytes")
+    head, blank, checkpoint = data.partition(b"\n\n")
+    try:
+        return head.decode("ascii").split("\n"), checkpoint if blank else None
+    except UnicodeDecodeError:
+        raise NoteError(f"{what} has other than plain characters before its checkpoint") from None
+
+
 def from_decimal(text: str, what: str) -> int:
     """Read a decimal number without sign and leading zeros, from 0 to ``MAX_SIZE``.
 

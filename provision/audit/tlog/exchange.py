@@ -8,7 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from provision.audit.tlog.encoding import MAX_SIZE, NoteError, from_base64, from_decimal, to_base64
+from provision.audit.tlog.encoding import (
+    MAX_SIZE,
+    NoteError,
+    from_base64,
+    from_decimal,
+    split_head,
+    to_base64,
+)
 from provision.audit.tlog.keys import Signature
 from provision.audit.tlog.note import MAX_NOTE, MAX_SIGNATURES, Note
 from provision.audit.tlog.tree import HASH_SIZE
@@ -60,14 +67,8 @@ class AddCheckpoint:
         Raises:
             NoteError: it is not a request, or too large.
         """
-        if len(data) > MAX_REQUEST:
-            raise NoteError(f"the request is larger than {MAX_REQUEST} bytes")
-        head, blank, checkpoint = data.partition(b"\n\n")
-        try:
-            lines = head.decode("ascii").split("\n")
-        except UnicodeDecodeError:
-            raise NoteError("the request has other than plain characters before its checkpoint") from None
-        if not blank or not lines[0].startswith("old "):
+        lines, checkpoint = split_head(data, MAX_REQUEST, "the request")
+        if checkpoint is None or not lines[0].startswith("old "):
             raise NoteError("this does not ask for a cosignature: it must begin with 'old' and a size")
         old = from_decimal(lines[0].removeprefix("old "), "the old size")
         if len(lines) - 1 > MAX_HASHES:

@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 from typing import Self
 
-from provision.audit.tlog.encoding import MAX_SIZE, NoteError, from_base64, from_decimal, shown, to_base64
+from provision.audit.tlog.encoding import (
+    MAX_SIZE,
+    NoteError,
+    from_base64,
+    from_decimal,
+    shown,
+    split_head,
+    to_base64,
+)
 from provision.audit.tlog.note import MAX_NOTE, Note
 from provision.audit.tlog.policy import Opinion, Policy
 from provision.audit.tlog.tree import HASH_SIZE, leaf_hash, verify_inclusion
@@ -66,16 +74,10 @@ class LogProof:
         Raises:
             NoteError: it is not a proof, or too large.
         """
-        if len(data) > MAX_PROOF:
-            raise NoteError(f"the proof is larger than {MAX_PROOF} bytes")
-        head, blank, checkpoint = data.partition(b"\n\n")
-        try:
-            lines = head.decode("ascii").split("\n")
-        except UnicodeDecodeError:
-            raise NoteError("the proof has other than plain characters before its checkpoint") from None
+        lines, checkpoint = split_head(data, MAX_PROOF, "the proof")
         if lines[0] != HEADER:
             raise NoteError(f"a proof begins with {HEADER}, not with {shown(lines[0])}")
-        if not blank:
+        if checkpoint is None:
             raise NoteError("the proof has no checkpoint: an empty line is missing")
         lines = lines[1:]
         extra = None

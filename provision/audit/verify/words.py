@@ -20,7 +20,7 @@ def moment(seconds: int) -> str:
 
 ENTRY: Texts = {"en": "entry {}", "es": "entrada {}", "ca": "entrada {}"}
 ENTRIES: Texts = {"en": "entries {} to {}", "es": "entradas {} a {}", "ca": "entrades {} a {}"}
-TODO: Texts = {"en": "What to do:", "es": "Qué hacer:", "ca": "Què cal fer:"}
+WHAT_TO_DO: Texts = {"en": "What to do:", "es": "Qué hacer:", "ca": "Què cal fer:"}
 MORE: Texts = {
     "en": "and {} more of this kind",
     "es": "y {} más de este tipo",

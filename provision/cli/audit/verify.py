@@ -14,7 +14,7 @@ from provision.audit.tlog.policy import MAX_POLICY, Opinion
 from provision.audit.tlog.proof import MAX_PROOF
 from provision.audit.verify import Finding, Severity, Verdict, verify
 from provision.audit.verify.proof import prove
-from provision.audit.verify.words import CHECKED, ERASED, MORE, TODO, moment
+from provision.audit.verify.words import CHECKED, ERASED, MORE, WHAT_TO_DO, moment
 from provision.audit.words import Language, sentence
 from provision.cli.audit.places import LanguageOption, LogArgument, language, open_place
 from provision.cli.options import JsonOption, WorkspaceOption
@@ -170,7 +170,7 @@ def check_proof_command(
             console.print(
                 CHECKED["bad"][words].format(error=printable_line(str(error))), style="bad", markup=False
             )
-            console.print(f"{TODO[words]} {CHECKED['remedy'][words]}", markup=False)
+            console.print(f"{WHAT_TO_DO[words]} {CHECKED['remedy'][words]}", markup=False)
         raise typer.Exit(1) from None
     if json_output:
         emit_json("provision/audit-check-proof/v1", {"ok": True, **_proved(event, opinion, trusted, words)})
@@ -227,7 +227,7 @@ def _print(verdict: Verdict, lang: Language) -> None:
             and one.severity is not Severity.NOTE
             and not (following and following[0].remedy(lang) == remedy)
         ):
-            console.print(Text(f"    {TODO[lang]} ", "name") + Text(remedy))
+            console.print(Text(f"    {WHAT_TO_DO[lang]} ", "name") + Text(remedy))
     for erasure in verdict.erasures:
         console.print(
             Text(
