@@ -7,7 +7,8 @@ address.
 What it is held against, in order: the checksum in ``service.yml``; the one in the workspace's
 ``artifacts.lock``; the ``SHA256SUMS`` of the mirror. All that exist must agree. A file that neither of the
 first two knows is recorded in ``artifacts.lock``; it is then only taken over https, or from a mirror that
-the administrator named and that answers itself.
+the administrator named and that answers itself. Where upstream signs it, it must then have a good signature;
+without one it is only taken from a mirror whose ``SHA256SUMS`` names it.
 """
 
 import hashlib
@@ -34,6 +35,7 @@ from provision.artifacts.mirror import (
     parse_sums,
     shown,
 )
+from provision.artifacts.signatures import check_signature
 from provision.artifacts.web import Limits, Progress, UnreachableError, download, fetch_text
 from provision.errors import ArtifactError
 from provision.files import write_atomically
@@ -42,7 +44,8 @@ from provision.model.service import ArchiveSource
 VARIABLE: Final = "PROVISION_CACHE"
 #: Seconds to wait for another process that fetches the same file.
 LOCK_TIMEOUT: Final = 3600.0
-_SUMS_LIMITS: Final = Limits(size=1 << 20)
+#: Of checksums, signatures and keys.
+_SMALL: Final = Limits(size=1 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,20 +137,21 @@ class ArtifactCache:
                 if path is None:
                     reasons.append(f"{mirror} does not have it")
                     continue
-                return self._verified(file.name, path, str(mirror), expected, mirror.sums())
-            if expected is not None and (found := self._cached(file.name, expected)) is not None:
+                return self._verified(file, path, mirror, expected, mirrors)
+            if expected is not None and (found := self._cached(file, expected, mirrors)) is not None:
                 return found
             try:
-                return self._fetched(file.name, mirror.address(file.name), expected, mirror, progress)
+                address = mirror.address(file.name)
+                return self._fetched(file, address, expected, mirror, mirrors, progress)
             except UnreachableError as error:
                 reasons.append(error.message)
-        if (found := self._cached(file.name, expected)) is not None:
+        if (found := self._cached(file, expected, mirrors)) is not None:
             return found
         if file.url is None:
             reasons.append("upstream offers no download")
         else:
             try:
-                return self._fetched(file.name, file.url, expected, None, progress)
+                return self._fetched(file, file.url, expected, None, mirrors, progress)
             except UnreachableError as error:
                 reasons.append(error.message)
         raise UnreachableError(
@@ -156,42 +160,58 @@ class ArtifactCache:
             f"{self.directory}.",
         )
 
-    def _cached(self, name: str, expected: _Expected | None) -> Obtained | None:
+    def _cached(
+        self, file: ArchiveSource.File, expected: _Expected | None, mirrors: Sequence[Mirror]
+    ) -> Obtained | None:
         cache = DirectoryMirror(self.directory)
-        path = cache.file(name)
-        return None if path is None else self._verified(name, path, "cache", expected, cache.sums())
+        path = cache.file(file.name)
+        return None if path is None else self._verified(file, path, cache, expected, mirrors)
 
     def _verified(
-        self, name: str, path: Path, place: str, expected: _Expected | None, sums: dict[str, str]
+        self,
+        file: ArchiveSource.File,
+        path: Path,
+        place: DirectoryMirror,
+        expected: _Expected | None,
+        mirrors: Sequence[Mirror],
     ) -> Obtained:
         try:
-            with path.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            with path.open("rb") as stream:
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             size = path.stat().st_size
         except OSError as error:
             raise ArtifactError(f"{path} cannot be read: {error.strerror}.") from error
+        sums = place.sums()
         _check(
-            _Seen(name, sha256, str(path)), expected, sums, f"If {path} is damaged or an old one, remove it"
+            _Seen(file.name, sha256, str(path)),
+            expected,
+            sums,
+            f"If {path} is damaged or an old one, remove it",
         )
-        return Obtained(name, path, sha256, size, place, expected is not None)
+        if expected is None:
+            self._check_signature(file, path, mirrors, vouched=file.name in sums)
+        source = "cache" if place.path == self.directory else str(place)
+        return Obtained(file.name, path, sha256, size, source, expected is not None)
 
     def _fetched(
         self,
-        name: str,
+        file: ArchiveSource.File,
         url: str,
         expected: _Expected | None,
         mirror: UrlMirror | None,
+        mirrors: Sequence[Mirror],
         progress: Progress | None,
     ) -> Obtained:
+        name = file.name
         if expected is None and mirror is None and urlsplit(url).scheme != "https":
             raise UnreachableError(f"{shown(url)} is not protected, and the file's checksum is not known yet")
         with self._alone(name):
-            if expected is not None and (found := self._cached(name, expected)) is not None:
+            if expected is not None and (found := self._cached(file, expected, mirrors)) is not None:
                 # Another process was faster.
                 return found
             sums = {}
             if mirror is not None:
-                sums = parse_sums(fetch_text(mirror.address(SUMS), limits=_SUMS_LIMITS) or "")
+                sums = parse_sums(fetch_text(mirror.address(SUMS), limits=_SMALL) or "")
             limits = self._limits
             if expected is not None and expected.size is not None:
                 limits = replace(limits, size=expected.size)
@@ -206,6 +226,8 @@ class ArtifactCache:
                     sums,
                     "If the mirror is at fault, use another",
                 )
+                if expected is None:
+                    self._check_signature(file, temporary, mirrors, vouched=name in sums)
                 temporary.replace(self.directory / name)
             except BaseException:
                 with suppress(OSError):
@@ -213,6 +235,48 @@ class ArtifactCache:
                 raise
             self._note_sum(name, got.sha256)
         return Obtained(name, self.directory / name, got.sha256, got.size, shown(url), expected is not None)
+
+    def _check_signature(
+        self, file: ArchiveSource.File, path: Path, mirrors: Sequence[Mirror], *, vouched: bool
+    ) -> None:
+        """Hold a file that nobody has recorded yet against upstream's signature, where upstream signs.
+
+        Args:
+            vouched: a mirror's ``SHA256SUMS`` names it, which is enough where the signature is not to be had.
+        """
+        pinned = file.signature
+        if pinned is None:
+            return
+        url = pinned.url or (f"{file.url}.asc" if file.url else None)
+        signature = self._small(f"{file.name}.asc", url, mirrors)
+        if signature is None:
+            if vouched:
+                return
+            raise ArtifactError(
+                f"{file.name} has no signature: {file.name}.asc is not to be had, and no {SUMS} of a mirror names it.",
+                f"Put upstream's {file.name}.asc and {pinned.key} beside it.",
+            )
+        key = self._small(pinned.key, pinned.key_url, mirrors)
+        if key is None:
+            raise ArtifactError(
+                f"The signature of {file.name} cannot be checked: upstream's key {pinned.key} is not to be had.",
+                f"Put it beside {file.name}.asc (from {pinned.key_url}; fingerprint {pinned.fingerprint}).",
+            )
+        check_signature(file.name, path, pinned, signature, key)
+
+    def _small(self, name: str, url: str | None, mirrors: Sequence[Mirror]) -> bytes | None:
+        """A signature or a key, from the mirrors, the cache or upstream; None when nobody has it."""
+        addresses = [item.address(name) for item in mirrors if isinstance(item, UrlMirror)]
+        for mirror in (*mirrors, DirectoryMirror(self.directory)):
+            if isinstance(mirror, DirectoryMirror) and (path := mirror.file(name)) is not None:
+                with path.open("rb") as stream:
+                    return stream.read(_SMALL.size)
+        for address in [*addresses, *([url] if url else [])]:
+            with suppress(UnreachableError):
+                text = fetch_text(address, limits=_SMALL)
+                if text is not None:
+                    return text.encode()
+        return None
 
     def _note_sum(self, name: str, sha256: str) -> None:
         with FileLock(self.directory / f".{SUMS}.lock", timeout=60):

@@ -227,8 +227,11 @@ class _Chooser:
             return self._kept(service, installed)
         reasons = []
         candidates = list(self._candidates(service))
+        over = [item.release for item in candidates if self._is_over(item, service)]
         for candidate in candidates:
             source, version = candidate.source, candidate.release.version
+            if candidate.release in over:
+                continue
             answer = self._answer(candidate, service)
             if answer.problem is None:
                 try:
@@ -239,7 +242,31 @@ class _Chooser:
         if not candidates:
             system = self._school.hosts[service.host].system
             reasons.append(f"{service.version or 'no release'} cannot be installed on {system} here")
-        return Unavailable(service.id, service.version, tuple(reasons), self._remedy(candidates))
+        if over:
+            ended = {release.version: release.end_of_life for release in over}
+            reasons += [f"{version}: upstream's support ended on {day}" for version, day in ended.items()]
+        remedy = self._remedy([item for item in candidates if item.release not in over])
+        if over and len(over) == len(candidates):
+            remedy = self._younger(service)
+        return Unavailable(service.id, service.version, tuple(reasons), remedy)
+
+    def _is_over(self, candidate: _Candidate, service: "ResolvedService") -> bool:
+        """Whether a new installation of a release needs an explicit word that is not there."""
+        there = self._lock.choices.get(self._school.id, {}).get(service.id)
+        return (
+            candidate.release.is_over()
+            and not service.accept_end_of_life
+            and not self._workspace.municipality.lab
+            # Who runs it already must be able to repair it.
+            and not (there and there.installed and there.version == candidate.release.version)
+        )
+
+    def _younger(self, service: "ResolvedService") -> str:
+        """What to do where upstream has stopped mending the release that is wanted."""
+        releases = self._entry(service).releases_for(self._school.hosts[service.host].system)
+        good = [release.version for release in releases if not release.is_over()]
+        word = f"write accept_end_of_life: true beside it in {self._school.file.name}"
+        return f"Choose {listed(good)}, or {word}." if good else f"{word[0].upper()}{word[1:]}."
 
     def _candidates(self, service: "ResolvedService") -> Iterator[_Candidate]:
         """Releases and sources in order of preference; what was chosen before comes first."""

@@ -21,6 +21,7 @@ from pydantic import (
 
 from provision import names
 from provision.engine.ssh import Connection
+from provision.engine.variables import SYSTEM_MEMORY_MB
 from provision.errors import RefusedError
 from provision.model import ResolvedHost, ResolvedSchool, ResolvedService, Workspace
 from provision.model.municipality import AcmeTls
@@ -31,7 +32,6 @@ State = Literal["ok", "warning", "problem"]
 #: Difference between two clocks, in seconds, from which certificates and logs suffer.
 CLOCK_LIMIT = 60.0
 #: What a Debian server itself needs besides its services, in MiB.
-_SYSTEM_MEMORY = 400
 _SYSTEM_DISK = 1500
 _LOOK = Path(__file__).with_name("remote_look.py")
 
@@ -209,7 +209,7 @@ def _size(host: ResolvedHost, services: Sequence[ResolvedService], facts: Facts)
     area = f"host {host.name}"
     checks = []
     for subject, system, key, found in (
-        ("memory", _SYSTEM_MEMORY, "memory_mb", facts.memory_mb),
+        ("memory", SYSTEM_MEMORY_MB, "memory_mb", facts.memory_mb),
         ("disk", _SYSTEM_DISK, "disk_free_mb", facts.disk_free_mb),
     ):
         parts = [("system", system)] + [

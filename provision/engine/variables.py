@@ -20,6 +20,9 @@ from provision.model.municipality import AcmeTls, InternalTls, ProvidedTls
 
 #: Roles that every host has, before and after what its services need.
 _FIRST = ("base", "firewall")
+#: Memory in MiB of the system itself, and of the database server, whose clients' share is in their own numbers.
+SYSTEM_MEMORY_MB = 400
+_DATABASE_MEMORY_MB = 384
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
@@ -62,6 +65,14 @@ def build_inventory(
             "languages": list(workspace.municipality.languages),
         },
         "provision_run": {"id": run_id},
+        # What a service may have to do with another one: a course's link to the pads.
+        "provision_services": {
+            selection.service: {
+                "hostname": school.services[selection.service].hostname,
+                "host": school.services[selection.service].host,
+            }
+            for selection in selections
+        },
     }
     _refuse_templates(school, {**variables, "hosts": hosts})
     variables["provision_secrets_file"] = str(workspace.secrets_dir / f"{school.id}.yml")
@@ -133,7 +144,11 @@ def _host_variables(
     services = [
         service for service in school.services.values() if service.host == host.name and service.id in chosen
     ]
-    sites = [_site(workspace, school, service) for service in services if service.definition.needs.site]
+    sites = [
+        _site(workspace, school, service, chosen[service.id].version)
+        for service in services
+        if service.definition.needs.site
+    ]
     ports = [
         {"port": port.port, "protocol": port.protocol, "why": port.why}
         for service in services
@@ -167,6 +182,7 @@ def _host_variables(
         "postgresql_databases": [
             {"name": database.name} for service in services for database in service.definition.needs.databases
         ],
+        **_pools(services),
         **_tls(workspace, school, services, certificates),
     }
     if trail:
@@ -203,7 +219,9 @@ def _roles(services: Sequence[ResolvedService], only: Sequence[str], *, trail: b
     return roles
 
 
-def _site(workspace: Workspace, school: ResolvedSchool, service: ResolvedService) -> dict[str, Any]:
+def _site(
+    workspace: Workspace, school: ResolvedSchool, service: ResolvedService, version: str
+) -> dict[str, Any]:
     site = service.definition.needs.site
     assert site is not None  # noqa: S101 - the caller looked
     templates = workspace.catalog[service.id].role_dir / "templates"
@@ -217,14 +235,52 @@ def _site(workspace: Workspace, school: ResolvedSchool, service: ResolvedService
     )
     try:
         locations = environment.get_template(site.locations).render(
-            hostname=service.hostname, settings=service.settings, school=school, service=service
+            hostname=service.hostname,
+            settings=service.settings,
+            school=school,
+            service=service,
+            version=version,
         )
     except jinja2.TemplateError as error:
         raise ConfigurationError(
             [Problem(f"the site of {service.id} cannot be made: {error}", file=templates / site.locations)]
         ) from error
-    size = site.max_body_mb if isinstance(site.max_body_mb, int) else int(service.settings[site.max_body_mb])
+    size = _number(service, site.max_body_mb)
     return {"name": service.id, "hostname": service.hostname, "max_body_mb": size, "locations": locations}
+
+
+def _number(service: ResolvedService, value: int | str) -> int:
+    """A number, or that of the setting which is named."""
+    return value if isinstance(value, int) else int(service.settings[value])
+
+
+def _pools(services: Sequence[ResolvedService]) -> dict[str, Any]:
+    """PHP pools and Redis instances that the services of a host ask for."""
+    instances = [
+        {**redis.model_dump(), "user": service.id}
+        for service in services
+        for redis in service.definition.needs.redis
+    ]
+    pools = [
+        {
+            **php.model_dump(mode="json"),
+            "name": service.id,
+            "user": service.id,
+            "upload_mb": _number(service, php.upload_mb),
+            "share": service.definition.resources.memory_mb
+            - sum(redis.memory_mb for redis in service.definition.needs.redis),
+        }
+        for service in services
+        if (php := service.definition.needs.php)
+    ]
+    # What is not the pools' own: they share the rest of the memory.
+    others = SYSTEM_MEMORY_MB + sum(
+        service.definition.resources.memory_mb for service in services if not service.definition.needs.php
+    )
+    others += sum(redis["memory_mb"] for redis in instances)
+    if any(service.definition.needs.databases for service in services):
+        others += _DATABASE_MEMORY_MB
+    return {"redis_instances": instances, "php_pools": pools, "php_other_memory_mb": others}
 
 
 def _tls(

@@ -283,15 +283,34 @@ def _check_definition(entry: ServiceEntry, document: Document) -> list[Problem]:
                 code="missing-file",
             )
         )
-    if site and isinstance(site.max_body_mb, str) and site.max_body_mb not in entry.settings:
-        found.append(
-            document.problem(
-                ("needs", "site", "max_body_mb"),
-                f'max_body_mb: the role has no setting "{site.max_body_mb}".',
-                rules.did_you_mean(site.max_body_mb, entry.settings),
-                code="unknown-setting",
-            )
+    php = definition.needs.php
+    named = [(("needs", "site", "max_body_mb"), site.max_body_mb)] if site else []
+    named += [(("needs", "php", "upload_mb"), php.upload_mb)] if php else []
+    found += [
+        document.problem(
+            loc,
+            f'{loc[-1]}: the role has no setting "{setting}".',
+            rules.did_you_mean(setting, entry.settings),
+            code="unknown-setting",
         )
+        for loc, setting in named
+        if isinstance(setting, str) and setting not in entry.settings
+    ]
+    found += [
+        document.problem(
+            ("needs", key),
+            f'{key}: the role "{role}" that gives it is not among the roles.',
+            f'Add "{role}" to needs, roles.',
+            code="missing-role",
+            key=True,
+        )
+        for key, role, wanted in (
+            ("databases", "postgresql", definition.needs.databases),
+            ("redis", "redis", definition.needs.redis),
+            ("php", "php", php),
+        )
+        if wanted and role not in definition.needs.roles
+    ]
     versions: dict[str, int] = {}
     for index, release in enumerate(definition.releases):
         loc = ("releases", index)

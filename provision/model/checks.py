@@ -9,7 +9,6 @@ import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -577,10 +576,7 @@ def _end_of_life(document: Document, loc: Loc, entry: ServiceEntry, version: str
     release = entry.release(version) if version else None
     if release is None or release.end_of_life is None:
         return
-    try:
-        over = date.fromisoformat(release.end_of_life) <= datetime.now(UTC).date()
-    except ValueError:
-        over = False
+    over = release.is_over()
     yield document.problem(
         loc,
         f"{entry.definition.id} {version}: upstream's support {'has ended' if over else 'ends'} "

@@ -57,6 +57,7 @@ class ServiceUse(Strict):
         host: name of the host that it runs on; may be left out when there is one.
         hostname: DNS name that people open, such as ``pad.escola-mar.cat``.
         version: a release of ``service.yml``; without one the newest that fits the host.
+        accept_end_of_life: the explicit word that a new installation of a release past its end of life needs.
         settings: role variables without the role's name, checked against ``argument_specs``.
     """
 
@@ -67,6 +68,9 @@ class ServiceUse(Strict):
     version: Annotated[
         Release | None, Field(description="Release, in quotes; the newest that fits when left out.")
     ] = None
+    accept_end_of_life: Annotated[
+        Yes, Field(description="Install a release that upstream does not mend any more.")
+    ] = False
     settings: Annotated[
         dict[Identifier, Any], Field(default_factory=dict, description="Settings of the service.")
     ]

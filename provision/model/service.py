@@ -3,6 +3,7 @@
 Python knows no application by name. Whatever it must know of one is declared here, once.
 """
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -21,6 +22,10 @@ Line = Annotated[
 #: ``yes`` or ``no``; a word in quotes is refused, since YAML's own ``no`` would be meant.
 Yes = Annotated[bool, Field(strict=True)]
 PortNumber = Annotated[int, Field(strict=True, ge=1, le=65535)]
+PhpExtension = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,30}$")]
+PhpSetting = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,60}$")]
+#: ISO 8601.
+Day = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 Whole = Annotated[int, Field(strict=True, ge=0)]
 
 
@@ -49,7 +54,8 @@ class Site(Strict):
 
     Args:
         locations: file in the service's ``templates/`` with what stands inside nginx's ``server`` block;
-            rendered by Python with ``hostname``, ``settings``, ``school`` and ``service``.
+            rendered by Python with ``hostname``, ``settings``, ``school``, ``service`` and ``version``, the release
+            that is to be there.
         max_body_mb: largest request body in MiB, a number or the name of a setting.
     """
 
@@ -65,16 +71,52 @@ class Port(Strict):
     why: str
 
 
+class Redis(Strict):
+    """A Redis instance of the service's own, which only its system user reaches, over a socket.
+
+    Args:
+        name: of the instance; its socket is ``/run/redis-<name>/redis.sock``.
+        memory_mb: the most that it holds.
+        eviction: what it does when full (``maxmemory-policy`` of redis.conf).
+    """
+
+    name: Identifier
+    memory_mb: Annotated[int, Field(strict=True, ge=8)] = 64
+    eviction: Literal["noeviction", "allkeys-lru", "allkeys-lfu", "volatile-lru", "volatile-ttl"] = (
+        "noeviction"
+    )
+
+
+class Php(Strict):
+    """A PHP-FPM of the service's own, which runs as its system user.
+
+    Args:
+        extensions: names as ``php -m`` prints them, in lower case.
+        memory_limit_mb: what one request may take.
+        upload_mb: largest upload, a number or the name of a setting.
+        process_mb: what one worker takes in practice: how many there are follows from it.
+        settings: further values of php.ini.
+    """
+
+    extensions: tuple[PhpExtension, ...] = ()
+    memory_limit_mb: Annotated[int, Field(strict=True, ge=32)] = 128
+    upload_mb: Whole | str = 10
+    process_mb: Annotated[int, Field(strict=True, ge=16)] = 64
+    settings: dict[PhpSetting, bool | int | str] = Field(default_factory=dict)
+
+
 class Needs(Strict):
     """What the service asks of the base roles. ``roles`` lists further base roles, in order."""
 
     roles: tuple[Identifier, ...] = ()
     databases: tuple[Database, ...] = ()
+    redis: tuple[Redis, ...] = ()
+    php: Php | None = None
     site: Site | None = None
 
 
 class Resources(Strict):
-    """What the service itself needs, in MiB and cores, for a school of 300 to 500 pupils."""
+    """What the service needs, its Redis instances included, in MiB and cores, for a school of 300 to 500 pupils."""
 
     memory_mb: Whole
     disk_mb: Whole
@@ -114,20 +156,41 @@ class AptSource(Strict):
     packages: tuple[str, ...]
 
 
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+
+
+class Signature(Strict):
+    """A detached OpenPGP signature that upstream publishes for a file, as ``<name>.asc``.
+
+    Args:
+        key: name of the file with upstream's public key, in a mirror or the cache.
+        key_url: upstream's address of it.
+        fingerprint: of the only key that may sign.
+        url: upstream's address of the signature; that of the file with ``.asc`` when left out.
+    """
+
+    key: FileName
+    key_url: str
+    fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{40}$")]
+    url: str | None = None
+
+
 class ArchiveSource(Strict):
     """Files that the administrator's machine fetches (upstream or mirror), verifies, and sends to the host.
 
     Args:
         files: every file that is needed. ``url`` is upstream's address; none means "from a mirror only".
             ``sha256`` is pinned here where upstream publishes it, else the first download records it in
-            ``artifacts.lock``.
+            ``artifacts.lock``. With ``signature`` a file that nobody has recorded yet must be signed, or come from
+            a mirror whose ``SHA256SUMS`` names it.
     """
 
     class File(Strict):
-        name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+        name: FileName
         role: Identifier
         url: str | None = None
         sha256: Sha256 | None = None
+        signature: Signature | None = None
 
     kind: Literal["archive"]
     files: tuple[File, ...]
@@ -149,15 +212,20 @@ class ReleaseOffer(Strict):
 
     Args:
         lab_only: good enough for a disposable server, never for a school; ``note`` says why.
+        end_of_life: the first day without upstream's security fixes, as 2026-09-30.
         sources: in order of preference.
     """
 
     version: Release
     systems: tuple[System, ...] = ()
     lab_only: Yes = False
-    end_of_life: str | None = None
+    end_of_life: Day | None = None
     note: Text | None = None
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+
+    def is_over(self) -> bool:
+        """Whether upstream mends it no more, today."""
+        return self.end_of_life is not None and self.end_of_life <= datetime.now(UTC).date().isoformat()
 
 
 class HttpsProbe(Strict):

@@ -187,6 +187,13 @@ FORMS: Mapping[str, _Form] = {
     r"^[A-Za-z0-9][A-Za-z0-9._+-]*$": _Form(
         "a file name", "letters, digits and . _ + -, no directory", "etherpad-3.3.1.tar.gz"
     ),
+    _pattern(service.PhpExtension): _Form(
+        "an extension of PHP", "its name as `php -m` prints it, in small letters", "intl", str.lower
+    ),
+    _pattern(service.PhpSetting): _Form(
+        "a name of php.ini", "small letters, digits, . and _", "opcache.memory_consumption", str.lower
+    ),
+    _pattern(service.Day): _Form("a day", "year-month-day in digits", "2026-09-30"),
 }
 
 _DOCUMENTS: Mapping[type[BaseModel], str] = {

@@ -57,6 +57,7 @@ class ResolvedService:
     version: str | None
     settings: dict[str, Any]
     definition: ServiceDefinition
+    accept_end_of_life: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +284,7 @@ def _resolve(
             version=version,
             settings={**entry.settings, **use.settings},
             definition=entry.definition,
+            accept_end_of_life=use.accept_end_of_life,
         )
     return ResolvedSchool(
         id=draft.id,

@@ -86,7 +86,9 @@ class Place:
     cache: Path
     releases: list[dict[str, Any]] = field(default_factory=list)
 
-    def offer(self, *releases: dict[str, Any], version: str | None = None) -> None:
+    def offer(
+        self, *releases: dict[str, Any], version: str | None = None, accept_end_of_life: bool = False
+    ) -> None:
         """Let the service ``pad`` have these releases, and the school ask for this version."""
         definition = ServiceDefinition.model_validate(
             {
@@ -101,7 +103,11 @@ class Place:
         entry = ServiceEntry(definition, self.workspace.path / "roles" / "pad")
         self.workspace.catalog["pad"] = entry
         self.school.services["pad"] = SimpleNamespace(
-            id="pad", host="main", version=version, definition=definition
+            id="pad",
+            host="main",
+            version=version,
+            definition=definition,
+            accept_end_of_life=accept_end_of_life,
         )
 
     def select(self, **options: Any) -> Any:
@@ -136,7 +142,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
         state_dir=root / ".state",
     )
     school = SimpleNamespace(
-        id="escola-mar", hosts={"main": SimpleNamespace(system="debian-12")}, services={}
+        id="escola-mar",
+        file=root / "schools" / "escola-mar.yml",
+        hosts={"main": SimpleNamespace(system="debian-12")},
+        services={},
     )
     workspace.schools = {"escola-mar": school}
     return Place(workspace, school, kept)

@@ -391,3 +391,28 @@ def test_servers_that_do_not_answer_are_asked_all_at_once(place, make, web, monk
     assert len(waiting) == 6
     # They can be had; what fails is fetching a file without protection and without a checksum.
     assert "is not protected" in missing.reasons[0]
+
+
+def test_a_new_school_gets_no_release_past_its_end_of_life_without_an_explicit_word(place, make, mirror):
+    place.workspace.municipality.lab = False
+    file = in_mirror(mirror)
+    old = {**make.archive("2.0", file), "end_of_life": "2020-01-31"}
+    new = make.archive("3.0", file)
+    place.offer(old, new, version="2.0")
+    chosen, unavailable = place.select(mirror=str(mirror))
+    assert chosen == []
+    assert unavailable[0].reasons == ("2.0: upstream's support ended on 2020-01-31",)
+    assert unavailable[0].remedy == (
+        "Choose 3.0, or write accept_end_of_life: true beside it in escola-mar.yml."
+    )
+    place.offer(old, new, version="2.0", accept_end_of_life=True)
+    assert place.only(mirror=str(mirror)).version == "2.0"
+
+
+def test_a_school_that_runs_a_release_past_its_end_of_life_keeps_it(place, make, mirror):
+    place.workspace.municipality.lab = False
+    release = make.archive("2.0", in_mirror(mirror))
+    place.offer(release, version="2.0")
+    record_installed(place.workspace, place.school, [place.only(mirror=str(mirror))])
+    place.offer({**release, "end_of_life": "2020-01-31"}, version="2.0")
+    assert place.only(mirror=str(mirror)).version == "2.0"

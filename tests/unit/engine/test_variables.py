@@ -131,6 +131,53 @@ def test_a_run_of_one_service_still_gives_base_roles_the_whole_hosts_lists(tmp_p
     assert len(host["postgresql_databases"]) == 2
 
 
+def test_pools_and_instances_are_asked_for_by_services_and_share_what_the_others_leave(
+    tmp_path: Path,
+) -> None:
+    made = workspace(tmp_path)
+    service = made.school("escola").services["adeu"]
+    needs = {
+        "roles": ["postgresql", "redis", "php"],
+        "redis": [{"name": "adeu_cache", "memory_mb": 100, "eviction": "allkeys-lru"}],
+        "php": {"extensions": ["gd"], "upload_mb": "most_mb", "settings": {"max_input_vars": 5000}},
+    }
+    object.__setattr__(service, "settings", {**service.settings, "most_mb": 64})
+    changes = {
+        "needs": service.definition.needs.model_validate(needs),
+        "resources": service.definition.resources.model_copy(update={"memory_mb": 1000}),
+    }
+    object.__setattr__(service, "definition", service.definition.model_copy(update=changes))
+    host = host_variables(made, "hello", "adeu")
+    assert host["redis_instances"] == [
+        {"name": "adeu_cache", "user": "adeu", "memory_mb": 100, "eviction": "allkeys-lru"}
+    ]
+    assert host["php_pools"] == [
+        {
+            "name": "adeu",
+            "user": "adeu",
+            "extensions": ["gd"],
+            "memory_limit_mb": 128,
+            "upload_mb": 64,
+            "process_mb": 64,
+            "settings": {"max_input_vars": 5000},
+            "share": 900,
+        }
+    ]
+    # The system, the database server, the instance, and the service without a pool.
+    assert host["php_other_memory_mb"] == 400 + 384 + 100 + 32
+    assert [part["role"] for part in host["provision_roles"]][5:8] == ["postgresql", "redis", "php"]
+
+
+def test_every_service_is_told_which_others_the_school_has(tmp_path: Path) -> None:
+    made = workspace(tmp_path)
+    inventory = build_inventory(
+        made, made.school("escola"), selections("hello"), {"hello": "certificate"}, run_id="r1"
+    )
+    assert inventory["all"]["vars"]["provision_services"] == {
+        "hello": {"hostname": "hola.escola.test", "host": "main"}
+    }
+
+
 def test_settings_become_role_variables_and_reach_the_site(tmp_path: Path) -> None:
     host = host_variables(workspace(tmp_path), "hello")
     assert host["hello_greeting"] == "bon dia"
