@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from provision.engine.accelerate import mitogen_strategy
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted(CHECKOUT.glob("roles/*/molecule/*/molecule.yml"))
 
@@ -22,6 +24,14 @@ def goes_on_from(file: Path) -> Path | None:
     """The scenario of the same role whose machines a scenario goes on with."""
     driver = yaml.safe_load(file.read_text()).get("driver", {})
     return file.parents[1] / driver["machines_of"] / file.name if "machines_of" in driver else None
+
+
+def accelerated() -> dict[str, str]:
+    """What lets molecule run Ansible as `provision apply` does: with mitogen, where that can be used."""
+    strategies = mitogen_strategy()
+    if strategies is None:
+        return {}
+    return {"PROVISION_TEST_STRATEGIES": str(strategies), "PROVISION_TEST_STRATEGY": "mitogen_linear"}
 
 
 @pytest.mark.lab
@@ -55,6 +65,7 @@ def test_a_role_checks_converges_changes_nothing_twice_and_verifies(
             "MOLECULE_EPHEMERAL_DIRECTORY": str(state),
             "NO_COLOR": "1",
             "ANSIBLE_NOCOLOR": "1",
+            **accelerated(),
         },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
