@@ -83,13 +83,15 @@ def show(
 @app.command(
     "rotate",
     epilog="Examples: provision secrets rotate escola-mar etherpad_api_key · "
-    "provision secrets rotate escola-mar --all --yes",
+    "provision secrets rotate escola-mar moodle · provision secrets rotate escola-mar --all --yes",
 )
 def rotate(
     school: SchoolArgument,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME...", help="The secrets to replace.", show_default=False),
+        typer.Argument(
+            metavar="NAME...", help="Secrets to replace, or services: all of theirs.", show_default=False
+        ),
     ] = None,
     everything: Annotated[
         bool,
@@ -112,7 +114,10 @@ def rotate(
     chosen = place.school(school)
     store = SecretStore(place)
     uses = _uses(chosen)
-    wanted = [name for name in uses if uses[name][1]] if everything else list(dict.fromkeys(names or []))
+    if everything:
+        wanted = [name for name in uses if uses[name][1]]
+    else:
+        wanted = list(dict.fromkeys(secret for name in names or [] for secret in _named(chosen, name)))
     if not yes:
         for name in wanted:
             services = uses.get(name, ([], True))[0]
@@ -170,6 +175,20 @@ def set_(
 
 def _actor(workspace: Workspace) -> e.Actor:
     return actor_of(Person.current(workspace.path))
+
+
+def _named(school: ResolvedSchool, name: str) -> list[str]:
+    """The secrets that a word on the command line means: one, or all of a service's.
+
+    Raises:
+        UsageError: a service that has none.
+    """
+    if name not in school.services:
+        return [name]
+    secrets = [secret.name for secret in school.services[name].definition.secrets]
+    if not secrets:
+        raise UsageError(f"{name} has no secrets.", f"See them all: provision secrets show {school.id}")
+    return secrets
 
 
 def _uses(school: ResolvedSchool) -> dict[str, tuple[list[str], bool]]:

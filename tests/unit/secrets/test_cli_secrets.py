@@ -112,6 +112,14 @@ def test_rotate_replaces_and_says_what_comes_next(city):
     assert value("sixth_key") != before
 
 
+def test_rotate_takes_a_service_for_all_of_its_secrets(city):
+    run("rotate", "escola-mar", "--all", "--yes")
+    before = value("sixth_key")
+    done = run("rotate", "escola-mar", "sixth", "--yes")
+    assert "Replaced: sixth_key" in done.stdout
+    assert value("sixth_key") != before
+
+
 @pytest.mark.parametrize("arguments", [[], ["sixth_key", "--all"]])
 def test_rotate_wants_names_or_all(city, arguments):
     assert isinstance(run("rotate", "escola-mar", *arguments).exception, UsageError)
