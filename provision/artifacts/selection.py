@@ -37,6 +37,7 @@ class Selection:
         lab_only: good enough for a disposable server, never for a school; ``note`` says why.
         note: the release's own note.
         remark: what else should be known, such as that a source could not be checked.
+        ended: the day on which upstream stopped mending it, where that is over.
     """
 
     service: str
@@ -47,6 +48,7 @@ class Selection:
     lab_only: bool = False
     note: Text | None = None
     remark: str = ""
+    ended: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,8 +331,17 @@ class _Chooser:
                     checksums |= {file.role: known} if known is not None else {}
                 else:
                     files[file.role], checksums[file.role] = got.path, got.sha256
+        ended = release.end_of_life if release.is_over() else None
         return Selection(
-            service.id, release.version, source, files, checksums, release.lab_only, release.note, remark
+            service.id,
+            release.version,
+            source,
+            files,
+            checksums,
+            release.lab_only,
+            release.note,
+            remark,
+            ended or "",
         )
 
     def _obtain(self, file: ArchiveSource.File) -> Obtained:

@@ -73,9 +73,12 @@ def check_school(workspace: Workspace, school_id: str, mirror: str | None) -> li
             Check(
                 "artifacts",
                 selection.service,
-                "warning" if selection.lab_only else "ok",
-                f"{selection.version} ({selection.source.kind})",
-                "for the lab only, never for a school" if selection.lab_only else "",
+                "warning" if selection.lab_only or selection.ended else "ok",
+                f"{selection.version} ({selection.source.kind})"
+                + (f"; upstream's support ended on {selection.ended}" if selection.ended else ""),
+                "for the lab only, never for a school"
+                if selection.lab_only
+                else ("plan the upgrade to a newer release" if selection.ended else ""),
             )
             for selection in selections
         ]

@@ -9,7 +9,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from provision.artifacts import Unavailable
+from provision.artifacts import Selection, Unavailable
 from provision.cli.output import console
 from provision.cli.progress import duration
 from provision.engine.preflight import Check
@@ -51,7 +51,7 @@ def probes_table(probes: Sequence[ProbeResult], target: Console) -> None:
 
 
 def prepared_notes(prepared: Prepared, target: Console) -> None:
-    """What was generated, what is left out, and which release is not fit for a school."""
+    """What was generated, what is left out, and which release is not fit for a school, or too old."""
     if prepared.new_secrets:
         target.print(
             f"Generated into the school's vault: {', '.join(prepared.new_secrets)}",
@@ -64,7 +64,17 @@ def prepared_notes(prepared: Prepared, target: Console) -> None:
                 f"{selection.service} {selection.version} is for the lab, never for a school: {note}",
                 style="warn",
             )
+        if selection.ended:
+            target.print(ended(selection), style="warn", markup=False)
     left_out(prepared.left_out, target)
+
+
+def ended(selection: Selection) -> str:
+    """The sentence about a release that upstream does not mend any more."""
+    return (
+        f"{selection.service} {selection.version}: upstream stopped mending it on {selection.ended}; "
+        "plan the upgrade to a newer release."
+    )
 
 
 def left_out(unavailable: Iterable[Unavailable], target: Console) -> None:

@@ -415,4 +415,5 @@ def test_a_school_that_runs_a_release_past_its_end_of_life_keeps_it(place, make,
     place.offer(release, version="2.0")
     record_installed(place.workspace, place.school, [place.only(mirror=str(mirror))])
     place.offer({**release, "end_of_life": "2020-01-31"}, version="2.0")
-    assert place.only(mirror=str(mirror)).version == "2.0"
+    kept = place.only(mirror=str(mirror))
+    assert (kept.version, kept.ended) == ("2.0", "2020-01-31")

@@ -1,0 +1,31 @@
+"""What plan and apply say before they begin."""
+
+import io
+from types import SimpleNamespace
+from typing import Any, cast
+
+from rich.console import Console
+
+from provision.artifacts import Selection
+from provision.cli.report import prepared_notes
+from provision.model.service import AptSource
+
+SOURCE = AptSource(kind="apt", packages=("cloud",))
+
+
+def said(*selections: Selection) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    prepared = SimpleNamespace(new_secrets=(), selections=selections, left_out=())
+    prepared_notes(cast(Any, prepared), console)
+    return cast(io.StringIO, console.file).getvalue()
+
+
+def test_a_release_past_its_end_of_life_is_named_so() -> None:
+    told = said(Selection("cloud", "32.0.15", SOURCE, ended="2026-09-30"))
+    assert told == (
+        "cloud 32.0.15: upstream stopped mending it on 2026-09-30; plan the upgrade to a newer release.\n"
+    )
+
+
+def test_a_release_that_upstream_mends_is_not_named() -> None:
+    assert said(Selection("cloud", "34.0.4", SOURCE)) == ""
