@@ -1,12 +1,10 @@
 """What plan and apply say before they begin."""
 
-import io
 from types import SimpleNamespace
 from typing import Any, cast
 
-from rich.console import Console
-
 from provision.artifacts import Selection
+from provision.cli.output import console
 from provision.cli.report import prepared_notes
 from provision.model.service import AptSource
 
@@ -14,16 +12,16 @@ SOURCE = AptSource(kind="apt", packages=("cloud",))
 
 
 def said(*selections: Selection) -> str:
-    console = Console(file=io.StringIO(), width=200)
     prepared = SimpleNamespace(new_secrets=(), selections=selections, left_out=())
-    prepared_notes(cast(Any, prepared), console)
-    return cast(io.StringIO, console.file).getvalue()
+    with console.capture() as captured:
+        prepared_notes(cast(Any, prepared), console)
+    return captured.get().replace("\n", " ").strip()
 
 
 def test_a_release_past_its_end_of_life_is_named_so() -> None:
     told = said(Selection("cloud", "32.0.15", SOURCE, ended="2026-09-30"))
     assert told == (
-        "cloud 32.0.15: upstream stopped mending it on 2026-09-30; plan the upgrade to a newer release.\n"
+        "cloud 32.0.15: upstream stopped mending it on 2026-09-30; plan the upgrade to a newer release."
     )
 
 
