@@ -1,4 +1,4 @@
-"""What it costs, side by side in one run: ``make bench``, or ``python -m tests.bench runs`` or ``audit`` for a part.
+"""What it costs, side by side in one run: ``make bench``, or ``python -m tests.bench runs``, ``audit`` or ``school`` for a part.
 
 Figures are the medians of several rounds that take turns; compare them within one run only, since machines differ and
 are busy with other things.
@@ -7,14 +7,18 @@ are busy with other things.
 import argparse
 import signal
 import sys
+from contextlib import nullcontext
 
 from rich.console import Console
 
-from tests.bench import audit, runs
+from tests.bench import audit, runs, school
 from tests.bench.figures import as_line
 from tests.bench.stage import Stage, scratch_directory
 
-PARTS = {"runs": runs.measure, "audit": audit.measure}
+PARTS = {"runs": runs.measure, "audit": audit.measure, "school": school.measure}
+
+#: Parts that do not use the stage's server.
+WITH_OWN_SERVER = {"school"}
 
 
 def main() -> None:
@@ -40,12 +44,12 @@ def main() -> None:
         console.width = 140
     with scratch_directory() as scratch:
         stage = Stage(console, scratch, wanted.machine, small=wanted.small)
-        with stage.open():
-            done = []
-            for name, measure in PARTS.items():
-                if not wanted.parts or name in wanted.parts:
-                    done.append(measure(stage))
-                    console.print(done[-1].table())
+        chosen = [name for name in PARTS if not wanted.parts or name in wanted.parts]
+        done = []
+        with nullcontext() if WITH_OWN_SERVER.issuperset(chosen) else stage.open():
+            for name in chosen:
+                done.append(PARTS[name](stage))
+                console.print(done[-1].table())
     # Not through the console, which would break the line where the screen ends.
     print(as_line(done), flush=True)
 

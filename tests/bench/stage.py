@@ -1,4 +1,4 @@
-"""What the benchmark plays on: an etherpad school on a lab server, and plain Ansible over the same roles."""
+"""What the benchmark plays on: a school on a lab server, and plain Ansible over the same roles."""
 
 import os
 import subprocess
@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -16,6 +17,8 @@ from tests.labs import lab_machine
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARIES = Path(sys.executable).parent
+#: A school with one service.
+SERVICES = {"etherpad": "pad.escola-prova.test"}
 
 
 class Stage:
@@ -24,15 +27,26 @@ class Stage:
     Args:
         scratch: an empty directory that is removed at the end; nothing is written anywhere else.
         small: only try the benchmark itself; its figures mean nothing.
+        services: what the school has, each with its host name.
     """
 
-    def __init__(self, console: Console, scratch: Path, machine_name: str, *, small: bool) -> None:
+    def __init__(
+        self,
+        console: Console,
+        scratch: Path,
+        machine_name: str,
+        *,
+        small: bool,
+        services: Mapping[str, str] = SERVICES,
+    ) -> None:
         self.console = console
         self.scratch = scratch
         self.small = small
-        self._machine_name = machine_name
+        self.machine_name = machine_name
+        self._services = {name: {"hostname": hostname} for name, hostname in services.items()}
         self._school: SchoolOnLab | None = None
         self.first_apply = 0.0
+        self.first_tasks: list[dict[str, Any]] = []
         self.tasks = 0
 
     def say(self, words: str) -> None:
@@ -49,12 +63,11 @@ class Stage:
     def open(self) -> Iterator[None]:
         """Start the server, set the school up, and warm up everything."""
         self.say("starting a lab server")
-        with lab_machine(self._machine_name, "bookworm") as machine:
-            self._school = make_school(
-                self.scratch / "workspace", machine, {"etherpad": {"hostname": "pad.escola-prova.test"}}
-            )
+        with lab_machine(self.machine_name, "bookworm") as machine:
+            self._school = make_school(self.scratch / "workspace", machine, self._services)
             self.say("first apply")
             self.first_apply = timed(self.apply)
+            self.first_tasks = self.school.json("runs", "show", "last", "--log")["tasks"]
             self.say("warming up")
             self.apply()
             self.tasks = len(self.school.json("runs", "show", "last", "--log")["tasks"])
