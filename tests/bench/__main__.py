@@ -1,4 +1,4 @@
-"""What it costs, side by side in one run: ``make bench``, or ``python -m tests.bench runs``, ``audit`` or ``school`` for a part.
+"""What it costs, side by side in one run: ``make bench``, or ``python -m tests.bench PART...``.
 
 Figures are the medians of several rounds that take turns; compare them within one run only, since machines differ and
 are busy with other things.

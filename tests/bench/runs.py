@@ -53,7 +53,7 @@ def measure(stage: Stage) -> Part:
 
     return Part(
         "runs",
-        f"Runs: etherpad school on one lab server, {stage.tasks} tasks, mitogen {mitogen}",
+        f"Runs: school with Etherpad on one lab server, {stage.tasks} tasks, mitogen {mitogen}",
         [
             figure("stock", "(a) plain ansible-playbook, stock settings, nothing to do", medians["stock"]),
             figure("apply", "(b) provision apply --yes, nothing to do, probes included", medians["apply"]),
