@@ -78,7 +78,6 @@ def test_the_unit_takes_every_right_away_that_redis_does_not_need(host, instance
             "ProtectSystem": "strict",
             "ProtectHome": "yes",
             "PrivateTmp": "yes",
-            "PrivateNetwork": "yes",
             "CapabilityBoundingSet": "",
             "RestrictAddressFamilies": "AF_UNIX",
         }.items():
