@@ -31,6 +31,8 @@ class TaskResult:
         details: what was changed, one short sentence each.
         diff: unified text, for ``--diff``.
         error: upstream's own words when it failed.
+        notes: what people should know although nothing went wrong: lines of a program's standard error that begin
+            with ``note: ``.
         ignored: it failed, and the role went on (``rescue`` or ``failed_when``).
     """
 
@@ -44,12 +46,16 @@ class TaskResult:
     diff: str = ""
     error: str = ""
     ignored: bool = False
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For the record: JSON data without fractions (``duration_ms``), which have no one canonical form."""
         data = asdict(self)
         milliseconds = round(data.pop("duration") * 1000)
-        return {**data, "duration_ms": milliseconds, "details": list(self.details)}
+        if not data["notes"]:
+            del data["notes"]
+        lists: dict[str, Any] = {key: list(data[key]) for key in ("details", "notes") if key in data}
+        return {**data, "duration_ms": milliseconds, **lists}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,10 @@ class Stats:
 
 
 Event = TaskResult | TaskStarted | Message
+
+#: What a program on the server writes before a line that people should read.
+_NOTE = "note: "
+_MOST_NOTES = 5
 
 _STATUS: dict[str, Status] = {
     "runner_on_ok": "ok",
@@ -198,7 +208,13 @@ def from_slim(data: dict[str, Any]) -> Event:
         diff=_text(_diff_text(result)) if status == "changed" else "",
         error=_text(_error_text(result)) if failed else "",
         ignored=bool(data["ignored"]),
+        notes=() if failed else _notes(result),
     )
+
+
+def _notes(result: dict[str, Any]) -> tuple[str, ...]:
+    lines = str(result.get("stderr") or "").splitlines()
+    return tuple(_line(line[len(_NOTE) :]) for line in lines if line.startswith(_NOTE))[:_MOST_NOTES]
 
 
 def _line(value: object) -> str:

@@ -279,6 +279,9 @@ class Operation:
             if isinstance(event, TaskResult):
                 event = self._redacted(event)
                 report.stats.add(event)
+                report.notes += [
+                    note for line in event.notes if (note := f"{event.role}: {line}") not in report.notes
+                ]
                 if event.status == "changed":
                     report.changes.setdefault(event.role, []).append(event)
                 if event.status in {"failed", "unreachable"} and not event.ignored and report.failure is None:
@@ -309,7 +312,7 @@ class Operation:
 
     def _redacted(self, event: TaskResult) -> TaskResult:
         clean: dict[str, Any] = self.prepared.redactor.data(asdict(event))
-        clean["details"] = tuple(clean["details"])
+        clean["details"], clean["notes"] = tuple(clean["details"]), tuple(clean["notes"])
         return TaskResult(**clean)
 
     def _conclude(self, report: Report, result: RunResult) -> None:

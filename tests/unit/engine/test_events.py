@@ -37,6 +37,18 @@ def test_a_changed_task_is_told_apart_from_one_that_had_nothing_to_do() -> None:
     assert result_event("ansible.builtin.command", {"changed": False}).status == "ok"
 
 
+def test_what_a_program_notes_for_people_is_kept_and_nothing_else_that_it_writes() -> None:
+    said = "debug\nnote: Moodle speaks English \x1b[31m\nWarning: x\n" + "note: more\n" * 10
+    result = result_event("ansible.builtin.command", {"changed": False, "stderr": said})
+    assert result.notes[0].startswith("Moodle speaks English")
+    assert "\x1b" not in result.notes[0]
+    assert len(result.notes) == 5
+    assert result.as_dict()["notes"] == list(result.notes)
+    failed = result_event("ansible.builtin.command", {"stderr": said}, "runner_on_failed")
+    assert failed.notes == ()
+    assert "notes" not in failed.as_dict()
+
+
 @pytest.mark.parametrize(
     ("action", "res", "words"),
     [

@@ -522,7 +522,7 @@ def test_a_reason_that_no_entry_holds_is_refused_in_plain_words(desk: Desk, fiel
 def test_a_server_that_keeps_no_copy_at_all_refuses_the_run(
     operation: Callable[..., Operation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unreachable(*_: object) -> None:
+    def unreachable(*_: object, **__: object) -> None:
         raise CopyError("the copy of the log on 192.0.2.10 cannot be reached", "look at the line")
 
     monkeypatch.setenv("PROVISION_PERSON", "Ada Administradora")
