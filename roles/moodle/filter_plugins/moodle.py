@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 
-def without(ranges: Iterable[str], addresses: Iterable[str]) -> list[str]:
-    """The ranges, except for single addresses: a range that holds one becomes the ranges around it.
+def without(ranges: Iterable[str], addresses: Iterable[str]) -> str:
+    """The ranges, one a line, except for single addresses: a range that holds one becomes the ranges around it.
 
     Args:
         ranges: networks such as 10.0.0.0/8.
@@ -14,25 +15,21 @@ def without(ranges: Iterable[str], addresses: Iterable[str]) -> list[str]:
     Raises:
         ValueError: something is no network or no address.
     """
-    kept = [ip_network(text) for text in ranges]
+    kept: list[Any] = [ip_network(text) for text in ranges]
     for text in addresses:
         address = ip_address(text)
         single = ip_network(address)
         kept = [
             part
             for network in kept
-            for part in (
-                sorted(network.address_exclude(single))  # type: ignore[arg-type]
-                if address in network
-                else [network]
-            )
+            for part in (sorted(network.address_exclude(single)) if address in network else [network])
         ]
-    return [str(network) for network in kept]
+    return "\n".join(str(network) for network in kept)
 
 
 class FilterModule:
     """What Ansible finds here."""
 
-    def filters(self) -> dict[str, Callable[..., list[str]]]:
+    def filters(self) -> dict[str, Callable[..., str]]:
         """Filters by the name that templates use."""
         return {"moodle_without": without}

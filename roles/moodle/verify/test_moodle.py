@@ -1,0 +1,498 @@
+"""Moodle as a school gets it. The same tests run for molecule and against a live school's server.
+
+The host name comes from the inventory (``moodle_hostname``) or from ``MOODLE_HOSTNAME``. Accounts and courses that a
+test needs are made by it and taken away again.
+"""
+
+import json
+import os
+import re
+import secrets
+import shlex
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+# Runs on the server with nothing but Debian's Python: a browser's steps with one memory of cookies. JSON on standard
+# input, since a password may be in it.
+BROWSE = r"""
+import http.client, json, re, socket, ssl, sys
+from urllib.parse import urlencode
+asked = json.load(sys.stdin)
+cookies, found, answers = {}, {}, []
+class Local(http.client.HTTPSConnection):
+    def connect(self):
+        context = ssl.create_default_context()
+        # Whether the certificate is trusted is the business of the role tls and of the health probes.
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        plain = socket.create_connection(("127.0.0.1", 443), 60)
+        self.sock = context.wrap_socket(plain, server_hostname=self.host)
+def fill(text):
+    return re.sub(r"<<(\w+)>>", lambda part: found[part[1]], text)
+for step in asked["steps"]:
+    headers = {"Cookie": "; ".join(f"{k}={v}" for k, v in cookies.items())} | step.get("headers", {})
+    method, sent = step.get("method", "GET"), None
+    fields = {name: fill(value) for name, value in step.get("form", {}).items()}
+    if "file" in step:
+        parts = [f'--limit\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()]
+        place = 'Content-Disposition: form-data; name="repo_upload_file"; filename="' + step["file"]["name"] + '"'
+        parts.append(f'--limit\r\n{place}\r\nContent-Type: application/octet-stream\r\n\r\n')
+        content = step["file"]["text"].encode() * step["file"].get("times", 1)
+        sent = "".join(parts).encode() + content + b"\r\n--limit--\r\n"
+        headers["Content-Type"], method = "multipart/form-data; boundary=limit", "POST"
+    elif fields:
+        sent, method = urlencode(fields), "POST"
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    connection = Local(asked["hostname"])
+    connection.request(method, fill(step["path"]), sent, headers)
+    answer = connection.getresponse()
+    body = answer.read().decode("utf-8", "replace")
+    for header in answer.headers.get_all("Set-Cookie") or []:
+        name, _, value = header.split(";")[0].partition("=")
+        cookies[name] = value
+    for name, pattern in step.get("find", {}).items():
+        match = re.search(pattern, body)
+        found[name] = match[1].replace("\\/", "/") if match else "not-found"
+    answers.append({"status": answer.status, "headers": {k.lower(): v for k, v in answer.getheaders()},
+        "body": body[:200000], "length": len(body), "cookies": answer.headers.get_all("Set-Cookie") or []})
+print(json.dumps(answers))
+"""
+
+# Moodle's own list, of its check "publicpaths" (lib/classes/check/environment/publicpaths.php of 4.5 and 5.1).
+PUBLIC_PATHS = [
+    "vendor/",
+    "vendor/bin/behat",
+    "node_modules/",
+    "node_modules/cli/cli.js",
+    ".git/",
+    ".git/HEAD",
+    ".github/FUNDING.yml",
+    ".stylelintrc",
+    ".upgradenotes/",
+    "composer.json",
+    "composer.lock",
+    "admin/environment.xml",
+    "doesnotexist",
+    "lib/classes/",
+    "lib/db/install.xml",
+    "mod/assign/db/install.xml",
+    "lib/scssphp/readme_moodle.txt",
+    "mod/resource/readme.txt",
+    "mod/README.txt",
+    "mod/book/README.md",
+    "auth/manual/upgrade.txt",
+    "lib/upgrade.txt",
+    "UPGRADING.md",
+    "UPGRADING-CURRENT.md",
+    "reportbuilder/UPGRADING.md",
+    "phpunit.xml.dist",
+    "privacy/tests/fixtures/logo.png",
+    "enrol/lti/tests/fixtures/input.xml",
+    "blog/tests/behat/delete.feature",
+]
+# Besides Moodle's own list: programs, settings and stored files.
+CLOSED_PATHS = [
+    "admin/cli/cron.php",
+    "admin/cli/install_database.php",
+    "config.php",
+    "config.php/x",
+    "install.php",
+    "filedir/",
+    "filedir/da/39/da39a3ee5e6b4b0d3255bfef95601890afd80709",
+    "STAND-IN",
+    ".provision",
+    "lib/classes/component.php",
+    "lib/tests/behat/behat_hooks.php",
+    "index.php.bak",
+    "%2e%2e/config.php",
+]
+
+
+class Moodle:
+    """The service on one server."""
+
+    def __init__(self, host: Any) -> None:
+        self.host = host
+        try:
+            variables = host.ansible.get_variables()
+        except (AttributeError, RuntimeError):
+            variables = {}
+        self.hostname = os.environ.get("MOODLE_HOSTNAME") or str(variables["moodle_hostname"])
+
+    def browse(self, *steps: dict[str, Any]) -> list[dict[str, Any]]:
+        """Steps of one visitor; what one finds (`find`), later ones may use (`<<name>>`)."""
+        asked = json.dumps({"hostname": self.hostname, "steps": steps})
+        done = self.host.run(f"printf %s {shlex.quote(asked)} | python3 -c {shlex.quote(BROWSE)}")
+        assert done.rc == 0, done.stderr
+        answers: list[dict[str, Any]] = json.loads(done.stdout)
+        return answers
+
+    def get(self, path: str) -> dict[str, Any]:
+        return self.browse({"path": path})[0]
+
+    def program(self, name: str, *arguments: str) -> Any:
+        """One of Moodle's own programs for the command line."""
+        return self.host.run(
+            f"runuser -u moodle -- php-moodle /opt/moodle/cli/{name} {shlex.join(arguments)}"
+        )
+
+    def php(self, text: str) -> str:
+        """Runs PHP inside Moodle."""
+        start = "<?php define('CLI_SCRIPT', true); require '/opt/moodle/current/config.php'; "
+        done = self.host.run(f"printf %s {shlex.quote(start + text)} | runuser -u moodle -- php-moodle")
+        assert done.rc == 0, done.stderr + done.stdout
+        said: str = done.stdout.strip()
+        return said
+
+    def setting(self, name: str, component: str = "") -> str:
+        where = [f"--component={component}"] if component else []
+        said: str = self.program("cfg.php", f"--name={name}", *where).stdout.strip()
+        return said
+
+    def login(self, name: str, password: str) -> list[dict[str, Any]]:
+        return [
+            {"path": "/login/index.php", "find": {"token": r'name="logintoken" value="([^"]+)"'}},
+            {
+                "path": "/login/index.php",
+                "form": {"username": name, "password": password, "logintoken": "<<token>>"},
+            },
+            {"path": "/my/", "find": {"sesskey": r'"sesskey":"(\w+)"'}},
+        ]
+
+
+@pytest.fixture(name="moodle", scope="module")
+def _moodle(host: Any) -> Moodle:
+    return Moodle(host)
+
+
+@pytest.fixture(name="person", scope="module")
+def _person(moodle: Moodle) -> Iterator[tuple[str, str]]:
+    """Name and password of an account that is there for these tests only."""
+    name, password = "provision-verify", f"aA1-{secrets.token_urlsafe(16)}"
+    load = "require_once $CFG->dirroot . '/user/lib.php'; require_once $CFG->libdir . '/moodlelib.php'; "
+    # The stand-in has no moodlelib.php.
+    load = load.replace(
+        "require_once $CFG->libdir . '/moodlelib.php'", "@include_once $CFG->libdir . '/moodlelib.php'"
+    )
+    clear = f"if ($u = $DB->get_record('user', ['username' => '{name}', 'deleted' => 0])) {{ user_delete_user($u); }}"
+    account = (
+        f"['username' => '{name}', 'password' => '{password}', 'email' => 'verify@{moodle.hostname}', "
+        "'firstname' => 'Prova', 'lastname' => 'Prova', 'confirmed' => 1, "
+        "'mnethostid' => $CFG->mnet_localhost_id ?? 1]"
+    )
+    moodle.php(f"{load}{clear} user_create_user((object) {account});")
+    yield name, password
+    moodle.php(load + clear)
+
+
+def test_what_it_needs_runs_and_starts_with_the_server(host: Any) -> None:
+    for unit in (
+        "provision-php@moodle.service",
+        "provision-redis@moodle_sessions.service",
+        "provision-redis@moodle_cache.service",
+        "provision-moodle-cron.timer",
+    ):
+        assert host.service(unit).is_running, unit
+        assert host.service(unit).is_enabled, unit
+
+
+@pytest.mark.parametrize("kind", ["status", "security"])
+def test_moodles_own_checks_find_no_error(moodle: Moodle, kind: str) -> None:
+    said = moodle.program("checks.php", f"--type={kind}")
+    # 0 is good, 1 a warning; Moodle warns of every role that may back up user data, and teachers may.
+    assert said.rc in (0, 1), said.stdout
+    assert "CRITICAL" not in said.stdout
+    assert "ERROR" not in said.stdout
+
+
+def test_moodle_did_its_own_tasks_less_than_two_minutes_ago(host: Any, moodle: Moodle) -> None:
+    limit = time.monotonic() + 130
+    while not (last := moodle.setting("lastcronstart", "tool_task")).isdigit():
+        assert time.monotonic() < limit, "it never did"
+        time.sleep(5)
+    assert int(host.check_output("date +%s")) - int(last) < 120
+
+
+def test_no_two_runs_of_its_own_tasks_overlap(host: Any) -> None:
+    shown = host.check_output("systemctl show provision-moodle-cron.service --property=Type,User,Group")
+    assert set(shown.splitlines()) == {"Type=oneshot", "User=moodle", "Group=moodle"}
+
+
+def test_the_login_page_opens(moodle: Moodle) -> None:
+    answer = moodle.get("/login/index.php")
+    assert answer["status"] == 200
+    assert "logintoken" in answer["body"]
+
+
+def test_whoever_has_not_logged_in_sees_only_the_login_page(moodle: Moodle) -> None:
+    if moodle.setting("forcelogin") == "1":
+        for path in ("/", "/course/index.php", "/my/", "/course/view.php?id=1"):
+            answer = moodle.get(path)
+            assert answer["status"] == 303, path
+            assert "/login/" in answer["headers"]["location"], path
+
+
+def test_nobody_gets_in_as_a_guest(moodle: Moodle) -> None:
+    answers = moodle.browse(*moodle.login("guest", "guest"))
+    assert answers[2]["status"] == 303
+    assert "/login/" in answers[2]["headers"]["location"]
+
+
+def test_a_person_logs_in_and_the_session_is_in_redis(
+    host: Any, moodle: Moodle, person: tuple[str, str]
+) -> None:
+    def sessions() -> int:
+        asked = "runuser -u moodle -- redis-cli -s /run/redis-moodle_sessions/redis.sock --raw dbsize"
+        return int(host.check_output(asked).split()[-1])
+
+    before = sessions()
+    answers = moodle.browse(*moodle.login(*person))
+    assert answers[2]["status"] == 200, answers[2]["headers"]
+    assert "sesskey" in answers[2]["body"]
+    assert sessions() > before
+    marks = [mark for answer in answers for mark in answer["cookies"] if mark.startswith("MoodleSession=")]
+    assert marks
+    assert all("secure" in mark.lower() and "httponly" in mark.lower() for mark in marks)
+
+
+def test_a_wrong_password_does_not_get_in(moodle: Moodle, person: tuple[str, str]) -> None:
+    answers = moodle.browse(*moodle.login(person[0], "wrong"))
+    assert answers[2]["status"] == 303
+
+
+def test_a_course_made_on_the_command_line_is_on_its_page(moodle: Moodle, person: tuple[str, str]) -> None:
+    load = "require_once $CFG->dirroot . '/course/lib.php'; "
+    clear = "if ($c = $DB->get_record('course', ['shortname' => 'provision-verify'])) { delete_course($c, false); } "
+    course = "['fullname' => 'Física i química', 'shortname' => 'provision-verify', 'category' => 1, 'summary' => '']"
+    number = moodle.php(f"{load}{clear} echo '#', create_course((object) {course})->id;").rpartition("#")[2]
+    pages = [{"path": f"/{page}?id={number}"} for page in ("course/view.php", "enrol/index.php")]
+    answers = moodle.browse(*moodle.login(*person), *pages)
+    moodle.php(load + clear)
+    # Who is not in the course is led to the page on which one joins it; it has the course's name as well.
+    assert "Física i química" in answers[3]["body"] + answers[4]["body"]
+
+
+def test_a_file_is_uploaded_and_downloaded(host: Any, moodle: Moodle, person: tuple[str, str]) -> None:
+    repository = host.check_output(
+        "runuser -u moodle -- psql -XAtq -d moodle -c "
+        + shlex.quote(
+            "SELECT i.id FROM mdl_repository_instances i JOIN mdl_repository r ON r.id = i.typeid "
+            "WHERE r.type = 'upload'"
+        )
+    )
+    text = f"línia {secrets.token_hex(8)}\n"
+    form = {
+        "sesskey": "<<sesskey>>",
+        "repo_id": repository,
+        "itemid": str(secrets.randbelow(10**8) + 10**8),
+        "client_id": "verify",
+        "env": "filemanager",
+        "title": "prova ñ.txt",
+        "author": "x",
+        "license": "unknown",
+        "savepath": "/",
+        "maxbytes": "-1",
+        "areamaxbytes": "-1",
+        "ctx_id": "1",
+    }
+    answers = moodle.browse(
+        *moodle.login(*person),
+        {
+            "path": "/repository/repository_ajax.php?action=upload",
+            "form": form,
+            # Two MiB: nginx keeps it in a file, and PHP takes it as one.
+            "file": {"name": "prova.txt", "text": text, "times": 80000},
+            "find": {"url": r'"url":"https:\\?/\\?/[^/\\]+([^"]+)"'},
+        },
+        {"path": "<<url>>"},
+    )
+    assert answers[4]["status"] == 200, answers[3]["body"]
+    assert answers[4]["body"].startswith(text)
+    assert answers[4]["length"] == 80000 * len(text)
+    # nginx sent it, not PHP: what PHP had said of the way is gone, and parts can be asked for.
+    assert "x-accel-redirect" not in answers[4]["headers"]
+    assert answers[4]["headers"].get("accept-ranges") == "bytes" or "etag" in answers[4]["headers"]
+
+
+@pytest.fixture(name="statuses", scope="module")
+def _statuses(moodle: Moodle) -> dict[str, int]:
+    """What is answered to each path that is not for the public, all asked for by one visitor."""
+    paths = PUBLIC_PATHS + CLOSED_PATHS
+    answers = moodle.browse(*({"path": f"/{path}"} for path in paths))
+    return {path: answer["status"] for path, answer in zip(paths, answers, strict=True)}
+
+
+@pytest.mark.parametrize("path", PUBLIC_PATHS + CLOSED_PATHS)
+def test_what_is_not_for_the_public_is_not_there(statuses: dict[str, int], path: str) -> None:
+    assert statuses[path] == (400 if path.startswith("%2e") else 404)
+
+
+def test_pages_and_static_files_carry_the_security_headers(moodle: Moodle) -> None:
+    for path in ("/login/index.php", "/pix/i/lock.svg", "/doesnotexist", "/composer.json"):
+        headers = moodle.get(path)["headers"]
+        assert "max-age=" in headers["strict-transport-security"], path
+        assert headers["x-content-type-options"] == "nosniff", path
+        assert "referrer-policy" in headers, path
+        assert "x-powered-by" not in headers, path
+
+
+def test_the_program_belongs_to_root_and_moodle_cannot_change_it(host: Any) -> None:
+    release = host.check_output("readlink -f /opt/moodle/current")
+    assert host.check_output(f"find {release}/ -xdev ! -user root -print -quit") == ""
+    assert host.check_output(f"find {release}/ -xdev ! -type l -perm /022 -print -quit") == ""
+    pid = host.check_output("systemctl show provision-php@moodle.service --property=MainPID --value")
+    enter = f"nsenter -t {pid} -m setpriv --reuid=moodle --regid=moodle --clear-groups"
+    for place in (release, "/etc/moodle", "/usr/local/lib"):
+        assert host.run(f"{enter} touch {place}/written").rc != 0, place
+
+
+def test_settings_and_data_are_for_those_who_need_them(host: Any) -> None:
+    for path, owner, group, mode in (
+        ("/etc/moodle", "root", "moodle", 0o750),
+        ("/etc/moodle/config.php", "root", "moodle", 0o640),
+        ("/etc/moodle/provision.json", "root", "root", 0o600),
+        ("/var/lib/moodle", "moodle", "www-data", 0o710),
+        ("/var/lib/moodle/data", "moodle", "www-data", 0o710),
+        ("/var/lib/moodle/data/filedir", "moodle", "www-data", 0o2750),
+    ):
+        file = host.file(path)
+        assert (file.user, file.group, file.mode) == (owner, group, mode), path
+    assert host.check_output("find /var/lib/moodle -type d -perm /007 -print -quit") == ""
+    # Of the data the web server reads stored files only.
+    assert host.run("runuser -u www-data -- ls /var/lib/moodle/data/filedir").rc == 0
+    assert host.run("runuser -u www-data -- ls /var/lib/moodle/data").rc != 0
+    assert host.run("runuser -u www-data -- ls /var/lib/moodle/data/muc").rc != 0
+    assert host.run("runuser -u www-data -- cat /etc/moodle/config.php").rc != 0
+
+
+@pytest.fixture(name="settings", scope="module")
+def _settings(moodle: Moodle) -> dict[str, dict[str, Any]]:
+    """All settings as Moodle's own program for the command line tells them, by component."""
+    return {
+        name: json.loads(moodle.program("cfg.php", f"--component={name}", "--json").stdout)
+        for name in ("core", "tool_moodlenet", "filter_mathjaxloader")
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("core/guestloginbutton", "0"),
+        ("core/autologinguests", "0"),
+        ("core/registerauth", ""),
+        ("core/registrationpending", "0"),
+        ("core/passwordpolicy", "1"),
+        ("core/allowindexing", "2"),
+        ("core/opentowebcrawlers", "0"),
+        ("core/allowframembedding", "0"),
+        ("core/allowobjectembed", "0"),
+        ("core/cronclionly", "1"),
+        ("core/cookiesecure", "1"),
+        ("core/enablegravatar", "0"),
+        ("core/enableuserfeedback", "0"),
+        ("core/enableanalytics", "0"),
+        ("core/airnotifierurl", ""),
+        ("core/updateautocheck", "0"),
+        ("core/disableupdatenotifications", "1"),
+        ("core/disableupdateautodeploy", "1"),
+        ("core/preventexecpath", "1"),
+        ("core/showcampaigncontent", ""),
+        ("core/curlsecurityallowedport", "443"),
+        ("core/mnet_dispatcher_mode", "off"),
+        ("core/messageinbound_enabled", "0"),
+        ("tool_moodlenet/enablemoodlenet", "0"),
+        ("tool_moodlenet/defaultmoodlenet", ""),
+    ],
+)
+def test_what_the_schools_safety_depends_on_is_in_force(
+    settings: dict[str, dict[str, Any]], name: str, value: str
+) -> None:
+    component, _, setting = name.partition("/")
+    found = settings[component][setting]
+    # PHP's way to write a yes and a no.
+    assert ({True: "1", False: ""}[found] if isinstance(found, bool) else str(found)) == value
+
+
+def test_formulas_are_not_drawn_by_a_program_from_elsewhere(settings: dict[str, dict[str, Any]]) -> None:
+    assert "://cdn." not in settings["filter_mathjaxloader"]["httpsurl"]
+
+
+@pytest.mark.parametrize("name", ["core/guestloginbutton", "tool_moodlenet/enablemoodlenet"])
+def test_not_even_an_administrator_can_change_it(moodle: Moodle, name: str) -> None:
+    component, _, setting = name.partition("/")
+    where = [] if component == "core" else [f"--component={component}"]
+    # 4: it stands in config.php.
+    assert moodle.program("cfg.php", f"--name={setting}", "--set=changed", *where).rc == 4
+
+
+def test_accounts_are_locked_after_wrong_passwords(moodle: Moodle) -> None:
+    assert 3 <= int(moodle.setting("lockoutthreshold")) <= 100
+    assert int(moodle.setting("minpasswordlength")) >= 8
+
+
+def test_no_task_speaks_with_servers_of_others(moodle: Moodle) -> None:
+    for name in ("registration_cron_task", "check_for_updates_task", "h5p_get_content_types_task"):
+        task = f"\\core\\task\\manager::get_scheduled_task('\\core\\task\\{name}')"
+        assert moodle.php(f"echo {task}->get_disabled() ? 'off' : 'on';") == "off", name
+
+
+def test_pages_load_nothing_from_servers_of_others(moodle: Moodle, person: tuple[str, str]) -> None:
+    answers = moodle.browse(*moodle.login(*person))
+    for answer in (answers[0], answers[2]):
+        loaded = re.findall(
+            r'<(?:script|link|img|iframe)[^>]+(?:src|href)="https?://([^/"]+)', answer["body"]
+        )
+        assert set(loaded) <= {moodle.hostname}
+        assert "cdn.jsdelivr.net" not in answer["body"]
+
+
+def test_nothing_of_the_schools_own_network_can_be_asked_for_by_moodle_but_what_it_needs(
+    moodle: Moodle,
+) -> None:
+    blocked = moodle.setting("curlsecurityblockedhosts").split()
+    assert "127.0.0.0/8" in blocked
+    assert "169.254.0.0/16" in blocked
+    assert "::1/128" in blocked
+
+
+def test_caches_are_in_redis(moodle: Moodle) -> None:
+    mappings = "\\core_cache\\config::instance()->get_mode_mappings()"
+    said = moodle.php(f"foreach ({mappings} as $m) {{ echo $m['mode'], '=', $m['store'], ' '; }}")
+    assert {"1=provision", "2=provision"} <= set(said.split())
+
+
+def test_the_database_is_reached_without_a_password(host: Any) -> None:
+    config = host.file("/etc/moodle/config.php").content_string
+    assert "$CFG->dbpass = '';" in config
+    assert "'dbsocket' => '/var/run/postgresql'" in config
+
+
+def test_uploads_have_one_limit_everywhere(host: Any, moodle: Moodle) -> None:
+    limit = int(moodle.setting("maxbytes"))
+    for name in ("upload_max_filesize", "post_max_size"):
+        said = host.check_output(f"runuser -u moodle -- php-moodle -r 'echo ini_get(\"{name}\");'")
+        assert int(said.removesuffix("M")) * 2**20 == limit
+    sites = host.check_output("nginx -T 2> /dev/null")
+    own = sites.partition(f"server_name {moodle.hostname};\n    ssl_certificate")[2].partition("server {")[0]
+    assert f"client_max_body_size {limit // 2**20}m;" in own
+
+
+def test_no_secret_is_in_a_list_of_processes_or_in_the_journal(host: Any) -> None:
+    try:
+        password = str(host.ansible.get_variables()["moodle_admin_password"])
+    except (AttributeError, RuntimeError, KeyError):
+        pytest.skip("the password of the vault is not known here")
+    assert password not in host.check_output("cat /proc/[0-9]*/cmdline | tr '\\0' ' '").replace("grep", "")
+    assert password not in host.check_output("journalctl --no-pager -o cat -b")
+    places = "/etc/moodle /etc/systemd /usr/local /var/lib/moodle/data/muc /opt/moodle/current/config.php"
+    assert host.run(f"grep -rlF -e {shlex.quote(password)} {places}").stdout == ""
+
+
+def test_the_administrator_logs_in_with_the_password_of_the_vault(host: Any, moodle: Moodle) -> None:
+    try:
+        password = str(host.ansible.get_variables()["moodle_admin_password"])
+    except (AttributeError, RuntimeError, KeyError):
+        pytest.skip("the password of the vault is not known here")
+    assert moodle.browse(*moodle.login("admin", password))[2]["status"] == 200

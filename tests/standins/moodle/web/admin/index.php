@@ -1,0 +1,4 @@
+<?php
+require __DIR__ . '/../config.php';
+require_login();
+header("Location: {$CFG->wwwroot}/my/", true, 303);

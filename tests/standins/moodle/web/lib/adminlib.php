@@ -1,0 +1,3 @@
+<?php
+function admin_apply_default_settings($node, $unconditional): void {
+}

@@ -1,0 +1,39 @@
+<?php
+namespace core\plugininfo;
+
+class repository {
+    const REPOSITORY_ON = 1;
+    const REPOSITORY_OFF = 0;
+    const REPOSITORY_DISABLED = -1;
+    public static function enable_plugin(string $name, int $enabled): bool {
+        $GLOBALS['DB']->set_field('repository', 'visible', $enabled, ['type' => $name]);
+        return true;
+    }
+}
+class message {
+    public static function enable_plugin(string $name, int $enabled): bool {
+        $GLOBALS['DB']->set_field('message_processors', 'enabled', $enabled, ['name' => $name]);
+        return true;
+    }
+}
+class mod {
+    public static function enable_plugin(string $name, int $enabled): bool {
+        $GLOBALS['DB']->set_field('modules', 'visible', $enabled, ['name' => $name]);
+        return true;
+    }
+}
+
+namespace core\task;
+
+class standin_task {
+    public function __construct(private string $class) {
+    }
+    public function get_disabled(): bool {
+        return !empty($GLOBALS['CFG']->scheduled_tasks[$this->class]['disabled']);
+    }
+}
+class manager {
+    public static function get_scheduled_task(string $class) {
+        return new standin_task($class);
+    }
+}
