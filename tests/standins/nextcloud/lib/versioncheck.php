@@ -1,0 +1,1 @@
+<?php // As upstream: a place for what PHP is too old or too new.
