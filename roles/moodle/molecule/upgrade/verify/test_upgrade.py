@@ -41,8 +41,18 @@ def test_a_course_that_was_there_before_is_still_there(moodle: Any) -> None:
     )
 
 
-def test_the_old_password_of_the_administrator_does_not_work_any_more(moodle: Any) -> None:
+def test_the_administrator_has_the_new_password_of_the_vault_and_no_other(moodle: Any) -> None:
+    assert moodle.browse(*moodle.login("admin", "Canary-4711-second"))[2]["status"] == 200
     assert moodle.browse(*moodle.login("admin", "Canary-4711-first"))[2]["status"] == 303
+
+
+def test_no_password_is_in_a_list_of_processes_in_the_journal_or_in_a_file(host: Any) -> None:
+    # Not what is looked for itself.
+    mark = "Canary-[4]711"
+    assert host.run(f"cat /proc/[0-9]*/cmdline | grep -a {mark}").stdout == ""
+    assert host.run(f"journalctl --no-pager -o cat -b | grep -a {mark}").stdout == ""
+    places = "/etc /opt/moodle /root /run /tmp /usr/local /var/cache /var/lib /var/log /var/tmp"
+    assert host.run(f"grep -rlaE {mark} {places}").stdout == ""
 
 
 def test_links_follow_the_schools_services_and_its_own_lines_stay(moodle: Any) -> None:
