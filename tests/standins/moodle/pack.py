@@ -1,8 +1,10 @@
 """Packs the stand-in for Moodle into an archive of upstream's name: `pack.py VERSION DIRECTORY` prints its path."""
 
+import hashlib
 import io
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -33,7 +35,7 @@ ROOT_SETUP = "<?php\nrequire_once dirname(__DIR__) . '/public/lib/setup.php';\n"
 
 
 def pack(version: str, directory: Path) -> Path:
-    """Makes `moodle-VERSION.tgz` in a directory.
+    """Makes `moodle-VERSION.tgz` in a directory, a language pack for it, and lines of `SHA256SUMS` for both.
 
     Args:
         version: one of NUMBERS; from 5.1 on with a directory `public` of its own, as upstream's.
@@ -61,6 +63,13 @@ def pack(version: str, directory: Path) -> Path:
             entry = tarfile.TarInfo(f"moodle/{name}")
             entry.size = len(files[name])
             tar.addfile(entry, io.BytesIO(files[name]))
+    language = directory / f"moodle-langpack-{version.rpartition('.')[0]}-ca.zip"
+    with zipfile.ZipFile(language, "w") as made:
+        made.writestr(zipfile.ZipInfo("ca/langconfig.php"), "<?php\n$string['thislanguage'] = 'Català';\n")
+    # One line in one go: two of these programs may be at it at once.
+    for file in (archive, language):
+        with (directory / "SHA256SUMS").open("a") as sums:
+            sums.write(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n")
     return archive
 
 

@@ -79,3 +79,11 @@ def test_the_schools_own_bigbluebutton_is_used_and_nothing_else_of_its_network_c
 def test_the_release_before_stays_for_a_look(host: Any) -> None:
     before = str(host.ansible.get_variables()["test_release_before"])
     assert host.file(f"/opt/moodle/releases/{before}").is_directory
+
+
+def test_the_schools_language_is_spoken_where_its_pack_is_beside_the_archive(host: Any, moodle: Any) -> None:
+    if host.file("/opt/moodle/current/STAND-IN").exists:
+        assert moodle.setting("lang") == "ca"
+        assert host.file("/var/lib/moodle/data/lang/ca/langconfig.php").user == "moodle"
+    else:
+        assert moodle.setting("lang") == "en"

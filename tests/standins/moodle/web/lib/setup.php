@@ -26,7 +26,10 @@ class standin_database {
         return pg_fetch_all($result);
     }
     private function where(?array $conditions, int $from = 1): string {
-        $parts = array_map(fn($name) => "{$name} = $" . $from++, array_keys($conditions ?? []));
+        $parts = [];
+        foreach (array_keys($conditions ?? []) as $name) {
+            $parts[] = "{$name} = $" . $from++;
+        }
         return $parts ? ' WHERE ' . implode(' AND ', $parts) : '';
     }
     public function get_tables(): array {
