@@ -1,1 +1,0 @@
-<?php // As upstream: a place for what PHP is too old or too new.
