@@ -274,7 +274,8 @@ class _Chooser:
         """Releases and sources in order of preference; what was chosen before comes first."""
         entry = self._entry(service)
         lab = self._workspace.municipality.lab
-        releases = entry.releases_for(self._school.hosts[service.host].system, lab=lab)
+        system = self._school.hosts[service.host].system
+        releases = entry.releases_for(system, lab=lab, unasked=service.version is None)
         if service.version is not None:
             releases = [release for release in releases if release.version == service.version]
         # The newest first, and what is only fit for the lab last.

@@ -81,12 +81,19 @@ class ServiceEntry:
         """The systems that a release runs on: its own list, or all of the service's."""
         return release.systems or self.definition.systems
 
-    def releases_for(self, system: str, *, lab: bool = False) -> list[ReleaseOffer]:
-        """Releases that run on a system, the newest first; those for the lab only where ``lab`` says so."""
+    def releases_for(self, system: str, *, lab: bool = False, unasked: bool = False) -> list[ReleaseOffer]:
+        """Releases that run on a system, the newest first.
+
+        Args:
+            lab: those for the lab as well.
+            unasked: only those that a school may get without naming them.
+        """
         fitting = [
             release
             for release in self.definition.releases
-            if system in self.systems_of(release) and (lab or not release.lab_only)
+            if system in self.systems_of(release)
+            and (lab or not release.lab_only)
+            and not (unasked and release.on_request)
         ]
         return sorted(fitting, key=lambda release: version_key(release.version), reverse=True)
 

@@ -29,6 +29,8 @@ Catalog = Mapping[str, ServiceEntry]
 
 #: Problems that do not stop anything, by their code.
 NOTES = frozenset({"end-of-life", "certificate-expires-soon", "open-key", "no-key-file", "log-renamed"})
+#: Days before the end of upstream's support from which it is told.
+SOON_DAYS = 120
 #: Names that would collide with our own: ``secrets/municipality.yml`` holds what belongs to no school.
 RESERVED_IDS = ("municipality",)
 #: Accounts that a server has already, or that our roles make.
@@ -536,7 +538,8 @@ def _check_release(
         )
         return
     working = [release.version for release in entry.releases_for(system, lab=city.lab)]
-    if use.version is None and not working:
+    offered = [release.version for release in entry.releases_for(system, lab=city.lab, unasked=True)]
+    if use.version is None and not offered:
         yield document.problem(
             loc,
             f"No release of {name} that is fit for a school runs on {system}.",
@@ -548,7 +551,7 @@ def _check_release(
         )
     elif use.version is None or use.version in working:
         # Which one a lab gets is not known before its sources are asked.
-        version = use.version or (None if city.lab else working[0])
+        version = use.version or (None if city.lab else offered[0])
         yield from _end_of_life(document, (*loc, "version") if use.version else loc, entry, version)
     else:
         allowed = f"On {system} work: {listed(working, 'and')}." if working else f"None works on {system}."
@@ -574,7 +577,7 @@ def _version_problem(
 def _end_of_life(document: Document, loc: Loc, entry: ServiceEntry, version: str | None) -> Iterator[Problem]:
     """A note when upstream has stopped, or will soon stop, mending a release."""
     release = entry.release(version) if version else None
-    if release is None or release.end_of_life is None:
+    if release is None or not release.is_over(in_days=SOON_DAYS):
         return
     over = release.is_over()
     yield document.problem(

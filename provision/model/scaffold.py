@@ -202,7 +202,9 @@ def render_school(workspace: Workspace, answers: SchoolAnswers) -> str:
                 did_you_mean(name, known),
             )
         offers = entry.releases_for(
-            answers.system or workspace.municipality.defaults.system, lab=workspace.municipality.lab
+            answers.system or workspace.municipality.defaults.system,
+            lab=workspace.municipality.lab,
+            unasked=True,
         )
         services.append(
             {

@@ -3,7 +3,7 @@
 Python knows no application by name. Whatever it must know of one is declared here, once.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -213,19 +213,22 @@ class ReleaseOffer(Strict):
     Args:
         lab_only: good enough for a disposable server, never for a school; ``note`` says why.
         end_of_life: the first day without upstream's security fixes, as 2026-09-30.
+        on_request: only for a school that names it, never taken as the newest.
         sources: in order of preference.
     """
 
     version: Release
     systems: tuple[System, ...] = ()
     lab_only: Yes = False
+    on_request: Yes = False
     end_of_life: Day | None = None
     note: Text | None = None
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
 
-    def is_over(self) -> bool:
-        """Whether upstream mends it no more, today."""
-        return self.end_of_life is not None and self.end_of_life <= datetime.now(UTC).date().isoformat()
+    def is_over(self, *, in_days: int = 0) -> bool:
+        """Whether upstream mends it no more, today or in so many days."""
+        day = datetime.now(UTC).date() + timedelta(days=in_days)
+        return self.end_of_life is not None and self.end_of_life <= day.isoformat()
 
 
 class HttpsProbe(Strict):

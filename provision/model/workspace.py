@@ -276,7 +276,7 @@ def _resolve(
         host_name = use.host or next(iter(hosts))
         version = use.version
         if version is None and not municipality.lab:
-            version = entry.releases_for(hosts[host_name].system)[0].version
+            version = entry.releases_for(hosts[host_name].system, unasked=True)[0].version
         services[name] = ResolvedService(
             id=name,
             host=host_name,

@@ -409,6 +409,15 @@ def test_a_new_school_gets_no_release_past_its_end_of_life_without_an_explicit_w
     assert place.only(mirror=str(mirror)).version == "2.0"
 
 
+def test_a_release_on_request_is_taken_only_when_it_is_named(place, make, mirror):
+    file = in_mirror(mirror)
+    newest = {**make.archive("4.0", file), "on_request": True}
+    place.offer(newest, make.archive("3.0", file))
+    assert place.only(mirror=str(mirror)).version == "3.0"
+    place.offer(newest, make.archive("3.0", file), version="4.0")
+    assert place.only(mirror=str(mirror)).version == "4.0"
+
+
 def test_a_school_that_runs_a_release_past_its_end_of_life_keeps_it(place, make, mirror):
     place.workspace.municipality.lab = False
     release = make.archive("2.0", in_mirror(mirror))

@@ -1,0 +1,58 @@
+"""What our own services say of themselves, taken together."""
+
+import pytest
+
+from provision import paths
+from provision.engine.variables import SYSTEM_MEMORY_MB
+from provision.model.catalog import ServiceEntry, load_catalog
+
+CATALOG, PROBLEMS = load_catalog([paths.ROLES])
+#: What Linux has of a server that is sold with 8 GB.
+EIGHT_GB = 7800
+
+
+def test_nothing_is_wrong_with_them() -> None:
+    assert PROBLEMS == []
+
+
+def test_all_that_may_share_a_host_fit_on_one_of_8_gb() -> None:
+    needed = {
+        name: entry.definition.resources.memory_mb
+        for name, entry in CATALOG.items()
+        if not entry.definition.dedicated_host
+    }
+    assert SYSTEM_MEMORY_MB + sum(needed.values()) <= EIGHT_GB, needed
+
+
+def test_nobody_gets_a_release_on_request_without_naming_it() -> None:
+    for entry in CATALOG.values():
+        for system in entry.definition.systems:
+            assert entry.releases_for(system, unasked=True), f"{entry.definition.id} on {system}"
+            assert not any(release.on_request for release in entry.releases_for(system, unasked=True))
+
+
+@pytest.mark.parametrize(
+    ("service", "system", "lines"),
+    [
+        ("moodle", "debian-12", {"4.5", "5.1"}),
+        ("moodle", "debian-13", {"5.1", "5.2", "5.3"}),
+        ("nextcloud", "debian-12", {"32", "33", "34"}),
+        ("nextcloud", "debian-13", {"32", "33", "34", "35"}),
+    ],
+)
+def test_each_system_gets_the_releases_that_upstream_supports_on_it(
+    service: str, system: str, lines: set[str]
+) -> None:
+    parts = 2 if service == "moodle" else 1
+    offered = [release.version for release in CATALOG[service].releases_for(system)]
+    assert {".".join(version.split(".")[:parts]) for version in offered} == lines
+
+
+@pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG.keys())
+def test_a_redis_instance_and_a_database_belong_to_one_service_only(entry: ServiceEntry) -> None:
+    others = [other.definition.needs for other in CATALOG.values() if other is not entry]
+    needs = entry.definition.needs
+    assert not {item.name for item in needs.redis} & {item.name for other in others for item in other.redis}
+    assert not {item.name for item in needs.databases} & {
+        item.name for other in others for item in other.databases
+    }
