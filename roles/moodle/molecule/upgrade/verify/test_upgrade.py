@@ -35,6 +35,23 @@ def test_the_site_is_open_again(host: Any, moodle: Any) -> None:
     assert moodle.get("/login/index.php")["status"] == 200
 
 
+def test_nothing_more_is_public_than_before(moodle: Any) -> None:
+    paths = [*_tests.PUBLIC_PATHS, "admin/cli/cron.php", "cli/cron.php", "config.php", "version.php"]
+    answers = moodle.browse(*({"path": f"/{path}"} for path in paths))
+    # version.php says nothing to a browser.
+    seen = {
+        path: len(answer["body"])
+        for path, answer in zip(paths, answers, strict=True)
+        if answer["status"] != 404
+    }
+    assert seen in ({}, {"version.php": 0})
+
+
+def test_moodles_own_checks_find_no_error(moodle: Any) -> None:
+    for kind in ("status", "security"):
+        assert moodle.program("checks.php", f"--type={kind}").rc in (0, 1), kind
+
+
 def test_a_course_that_was_there_before_is_still_there(moodle: Any) -> None:
     assert (
         moodle.php("echo $DB->get_field('course', 'fullname', ['shortname' => 'before']);") == "Hi era abans"
