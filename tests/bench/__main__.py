@@ -11,14 +11,14 @@ from contextlib import nullcontext
 
 from rich.console import Console
 
-from tests.bench import audit, runs, school
+from tests.bench import audit, runs, school, web
 from tests.bench.figures import as_line
 from tests.bench.stage import Stage, scratch_directory
 
-PARTS = {"runs": runs.measure, "audit": audit.measure, "school": school.measure}
+PARTS = {"runs": runs.measure, "audit": audit.measure, "school": school.measure, "web": web.measure}
 
 #: Parts that do not use the stage's server.
-WITH_OWN_SERVER = {"school"}
+WITH_OWN_SERVER = {"school", "web"}
 
 
 def main() -> None:
