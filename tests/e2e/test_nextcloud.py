@@ -1,0 +1,266 @@
+"""Nextcloud on a real server, by the real commands: from nothing, over a full disk, to a new password and release.
+
+With the real archive in the artifact cache it is the real Nextcloud, otherwise the stand-in of tests/standins, and the
+test says so. The step between releases is always made with stand-ins. The browser needs a whole archive: where the one
+in the cache lacks dist/core-common.js, no page can be made, and the browser is left out with a line that says so.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from playwright.sync_api import Page, sync_playwright
+
+from tests.e2e.schools import SchoolOnLab, make_school
+from tests.labs import lab_machine, ssh
+from tests.standins.nextcloud.pack import pack
+
+SITE = "nuvol.escola-prova.test"
+VERSION = "32.0.2"
+REAL = Path.home() / ".cache" / "provision" / "artifacts" / f"nextcloud-{VERSION}.tar.bz2"
+CHECKOUT = Path(__file__).resolve().parents[2]
+#: Stand-ins of the releases that the steps go through.
+STEPS = ("32.0.15", "33.0.9", "34.0.4")
+
+
+def say(request: pytest.FixtureRequest, text: str) -> None:
+    """A line of the run's own output, whatever is captured."""
+    reporter = request.config.pluginmanager.getplugin("terminalreporter")
+    if reporter:
+        reporter.write_line(f"\n{text}")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact cache with stand-ins for all releases but the one that is really there."""
+    directory = tmp_path_factory.mktemp("cache")
+    for version in STEPS:
+        pack(version, directory)
+    if REAL.is_file():
+        (directory / REAL.name).symlink_to(REAL)
+    else:
+        pack(VERSION, directory)
+    lines = []
+    for archive in sorted(directory.iterdir()):
+        with archive.open("rb") as stream:
+            lines.append(f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {archive.name}\n")
+    (directory / "SHA256SUMS").write_text("".join(lines))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def school(
+    request: pytest.FixtureRequest, cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SchoolOnLab]:
+    say(request, f"Nextcloud {VERSION}: {'the real archive' if REAL.is_file() else 'a stand-in'}")
+    with pytest.MonkeyPatch.context() as patch, lab_machine("nextcloud") as machine:
+        patch.setenv("PROVISION_CACHE", str(cache))
+        # Nextcloud looks at itself as others see it.
+        ssh(machine, f"echo 127.0.0.1 {SITE} >> /etc/hosts")
+        services = {"nextcloud": {"hostname": SITE, "version": VERSION}}
+        yield make_school(tmp_path_factory.mktemp("nextcloud") / "workspace", machine, services)
+
+
+def password_of(school: SchoolOnLab) -> str:
+    return school.provision(
+        "secrets", "show", school.id, "nextcloud_admin_password", "--reveal"
+    ).stdout.strip()
+
+
+def dav(school: SchoolOnLab, password: str, name: str = "nothing-here") -> subprocess.CompletedProcess[str]:
+    """Ask for a file of the administrator's, as a client does. The password goes through curl's standard input."""
+    authority = (school.directory / "ca" / "ca.pem").read_text()
+    ssh(school.machine, "cat > /root/ca.pem", stdin=authority)
+    return ssh(
+        school.machine,
+        "curl --silent --cacert /root/ca.pem --config - --write-out '%{http_code}' "
+        f"https://{SITE}/remote.php/dav/files/admin/{name}",
+        stdin=f'user = "admin:{password}"\n',
+    )
+
+
+def ask_for(school: SchoolOnLab, version: str) -> None:
+    file = school.directory / "schools" / f"{school.id}.yml"
+    text = yaml.safe_load(file.read_text())
+    text["services"]["nextcloud"]["version"] = version
+    file.write_text(yaml.safe_dump(text, allow_unicode=True))
+
+
+# --- the ordinary way, in order -------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_leaves_nothing_half_installed(school: SchoolOnLab) -> None:
+    """16 blocks: less than any archive unpacked."""
+    machine = school.machine
+    ssh(machine, "mkdir -p /opt/nextcloud && mount -t tmpfs -o size=16k tmpfs /opt/nextcloud")
+    failed = school.provision("apply", school.id, "--yes", check=False)
+    assert failed.returncode != 0
+    assert "No space left on device" in failed.stdout + failed.stderr
+    assert ssh(machine, "ls -A /opt/nextcloud/releases").stdout == ""
+    assert ssh(machine, "ls -A /var/cache | grep nextcloud || true").stdout == ""
+    ssh(machine, "umount /opt/nextcloud")
+
+
+def test_the_next_apply_ends_healthy_and_a_further_one_changes_nothing(school: SchoolOnLab) -> None:
+    applied = school.provision("apply", school.id, "--yes")
+    assert "is ready" in applied.stdout
+    assert password_of(school) not in applied.stdout + applied.stderr
+    plan = school.provision("plan", school.id, "--exit-code", check=False)
+    assert plan.returncode == 0, plan.stdout
+    assert "nothing changed" in school.provision("apply", school.id, "--yes").stdout
+
+
+def test_it_is_as_a_school_gets_it(school: SchoolOnLab, tmp_path: Path) -> None:
+    """The role's own acceptance tests, as they run against a live school's server."""
+    machine = school.machine
+    config = tmp_path / "ssh_config"
+    config.write_text(
+        f"Host *\n  IdentityFile {machine.ssh_key}\n  IdentitiesOnly yes\n  LogLevel ERROR\n"
+        f"  UserKnownHostsFile {machine.known_hosts}\n  GlobalKnownHostsFile none\n  StrictHostKeyChecking yes\n"
+    )
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider",
+            str(CHECKOUT / "roles/nextcloud/verify/test_nextcloud.py"),
+            f"--hosts=ssh://root@{machine.address}:{machine.port}", f"--ssh-config={config}",
+        ],
+        env={**os.environ, "NEXTCLOUD_HOSTNAME": SITE},
+        cwd=CHECKOUT, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-8000:]
+    assert re.search(r"\d\d passed", done.stdout), done.stdout
+
+
+@pytest.fixture
+def page(school: SchoolOnLab, tmp_path: Path) -> Iterator[Page]:
+    """A real Chromium that trusts the municipality's authority, and reaches this site only."""
+    store = tmp_path / ".pki" / "nssdb"
+    store.mkdir(parents=True)
+    certificates = ["certutil", "-d", f"sql:{store}"]
+    subprocess.run([*certificates, "-N", "--empty-password"], check=True)
+    authority = str(school.directory / "ca" / "ca.pem")
+    subprocess.run([*certificates, "-A", "-t", "C,,", "-n", "municipality", "-i", authority], check=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            env={**os.environ, "HOME": str(tmp_path)},
+            args=[
+                "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                "--disable-quic",
+                f"--host-resolver-rules=MAP {SITE} {school.machine.address}, MAP * ~NOTFOUND",
+            ],
+        )  # fmt: skip
+        yield browser.new_context().new_page()
+        browser.close()
+
+
+@pytest.mark.browser
+def test_a_file_is_uploaded_with_a_real_browser(
+    request: pytest.FixtureRequest, cache: Path, school: SchoolOnLab, page: Page, tmp_path: Path
+) -> None:
+    with tarfile.open(cache / REAL.name) as archive:
+        whole = any(member.name == "nextcloud/dist/core-common.js" for member in archive)
+    if not whole:
+        say(
+            request,
+            "The archive lacks dist/core-common.js, without which Nextcloud makes no page: no browser here.",
+        )
+        return
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"https://{SITE}/login", timeout=120_000)
+    page.fill("#user", "admin")
+    page.fill("#password", password_of(school))
+    page.click("button[type=submit]")
+    page.wait_for_url(lambda url: "/login" not in url, timeout=120_000)
+    page.goto(f"https://{SITE}/apps/files", timeout=120_000)
+    sent = tmp_path / "redacció.txt"
+    sent.write_text("escrit a classe\n")
+    page.locator("input[data-cy-upload-picker-input]").first.set_input_files(sent)
+    page.wait_for_load_state("networkidle", timeout=120_000)
+    assert dav(school, password_of(school), "redacci%C3%B3.txt").stdout == "escrit a classe\n200"
+    strangers = {url for url in asked if not url.startswith((f"https://{SITE}/", "data:", "blob:"))}
+    assert strangers == set(), "the page asked somebody else for something"
+
+
+def test_a_new_password_in_the_vault_is_the_administrators_after_an_apply(school: SchoolOnLab) -> None:
+    before = password_of(school)
+    assert dav(school, before).stdout.endswith("404")
+    school.provision("secrets", "rotate", school.id, "nextcloud", "--yes")
+    after = password_of(school)
+    assert after != before
+    school.provision("apply", school.id, "--yes")
+    assert dav(school, after).stdout.endswith("404")
+    assert dav(school, before).stdout.endswith("401")
+
+
+# --- from release to release, with stand-ins ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stand_in(school: SchoolOnLab) -> SchoolOnLab:
+    """The same server with the stand-in of the first step's release, as it is after an apply from nothing."""
+    ssh(
+        school.machine,
+        "systemctl stop provision-nextcloud-cron.timer provision-php@nextcloud.service && "
+        "rm -rf /opt/nextcloud /var/lib/nextcloud/config /var/lib/nextcloud/data && "
+        "runuser -u nextcloud -- psql -Xq -d nextcloud -c 'DROP SCHEMA public CASCADE; CREATE SCHEMA public;'",
+    )
+    ask_for(school, STEPS[0])
+    school.provision("apply", school.id, "--yes")
+    return school
+
+
+def test_a_step_that_leaves_a_release_out_is_refused_before_anything_changes(stand_in: SchoolOnLab) -> None:
+    ask_for(stand_in, STEPS[2])
+    refused = stand_in.provision("apply", stand_in.id, "--yes", check=False)
+    assert refused.returncode != 0
+    assert "without leaving one out" in refused.stdout + refused.stderr
+    assert ssh(stand_in.machine, "ls /opt/nextcloud/releases").stdout == f"{STEPS[0]}\n"
+    assert (
+        f'"versionstring":"{STEPS[0]}"' in ssh(stand_in.machine, f"curl -sk https://{SITE}/status.php").stdout
+    )
+
+
+def test_the_next_release_takes_the_place_of_the_former_which_stays(stand_in: SchoolOnLab) -> None:
+    ask_for(stand_in, STEPS[1])
+    stand_in.provision("apply", stand_in.id, "--yes")
+    told = ssh(stand_in.machine, f"curl -sk https://{SITE}/status.php").stdout
+    assert f'"versionstring":"{STEPS[1]}"' in told
+    assert '"maintenance":false,"needsDbUpgrade":false' in told
+    assert ssh(stand_in.machine, "ls /opt/nextcloud/releases").stdout == f"{STEPS[0]}\n{STEPS[1]}\n"
+    assert dav(stand_in, password_of(stand_in)).stdout.endswith("404")
+
+
+def test_an_upgrade_that_was_cut_off_is_finished_by_the_next_apply(stand_in: SchoolOnLab) -> None:
+    ask_for(stand_in, STEPS[2])
+    machine = stand_in.machine
+    # The stand-in's own upgrade breaks off when it sees this, as a full disk or a lost server would break it off.
+    ssh(machine, "touch /var/lib/nextcloud/data/break-off")
+    broken = stand_in.provision("apply", stand_in.id, "--yes", check=False)
+    assert broken.returncode != 0
+    assert "broken off" in broken.stdout + broken.stderr
+    ssh(machine, "rm /var/lib/nextcloud/data/break-off")
+    stand_in.provision("apply", stand_in.id, "--yes")
+    told = ssh(machine, f"curl -sk https://{SITE}/status.php").stdout
+    assert f'"versionstring":"{STEPS[2]}"' in told
+    assert '"maintenance":false,"needsDbUpgrade":false' in told
+
+
+def test_a_database_without_its_settings_is_left_alone(stand_in: SchoolOnLab) -> None:
+    machine = stand_in.machine
+    ssh(machine, "mv /var/lib/nextcloud/config/config.php /root/config.php")
+    refused = stand_in.provision("apply", stand_in.id, "--yes", check=False)
+    assert refused.returncode != 0
+    assert "bring back config.php from a backup" in refused.stdout + refused.stderr
+    ssh(machine, "mv /root/config.php /var/lib/nextcloud/config/config.php")
+    stand_in.provision("apply", stand_in.id, "--yes")
+    assert dav(stand_in, password_of(stand_in)).stdout.endswith("404")
