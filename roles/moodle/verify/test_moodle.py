@@ -443,10 +443,12 @@ def test_accounts_are_locked_after_wrong_passwords(settings: dict[str, dict[str,
 
 
 def test_no_task_speaks_with_servers_of_others(moodle: Moodle) -> None:
-    names = ("registration_cron_task", "check_for_updates_task", "h5p_get_content_types_task")
-    task = "\\core\\task\\manager::get_scheduled_task('\\core\\task\\' . $n)"
-    asked = f"foreach ({list(names)} as $n) {{ echo {task}->get_disabled() ? 'off ' : 'on '; }}"
-    assert moodle.php(asked).split() == ["off"] * 3
+    tasks = ("registration_cron_task", "check_for_updates_task", "h5p_get_content_types_task")
+    # A backslash is written twice in Python's list as in PHP's.
+    names = [rf"\core\task\{task}" for task in tasks]
+    disabled = r"\core\task\manager::get_scheduled_task($n)->get_disabled()"
+    said = moodle.php(f"foreach ({names} as $n) {{ echo {disabled} ? 'off ' : 'on '; }}")
+    assert said.split() == ["off"] * 3
 
 
 def test_pages_load_nothing_from_servers_of_others(
