@@ -7,7 +7,7 @@ if ($user === false) {
 	http_response_code(401);
 	exit;
 }
-if (!preg_match('#^/dav/files/([\w.-]+)/([\w.-]+)$#', (string)($_SERVER['PATH_INFO'] ?? ''), $part) || $part[1] !== $user->name) {
+if (!preg_match('#^/dav/files/([\w.-]+)/([^/]+)$#', (string)($_SERVER['PATH_INFO'] ?? ''), $part) || $part[1] !== $user->name) {
 	http_response_code(404);
 	exit;
 }
