@@ -71,7 +71,7 @@ def school(
         patch.setenv("PROVISION_CACHE", str(cache))
         # Nextcloud looks at itself as others see it.
         ssh(machine, f"echo 127.0.0.1 {SITE} >> /etc/hosts")
-        services = {"nextcloud": {"hostname": SITE, "version": VERSION}}
+        services = {"nextcloud": {"hostname": SITE, "version": VERSION, "accept_end_of_life": True}}
         yield make_school(tmp_path_factory.mktemp("nextcloud") / "workspace", machine, services)
 
 
