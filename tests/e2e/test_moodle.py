@@ -77,11 +77,12 @@ def page(school: SchoolOnLab, tmp_path: Path) -> Iterator[Page]:
 
 
 def log_in(page: Page, password: str) -> None:
-    page.goto(f"https://{SITE}/login/index.php", timeout=120_000)
+    # Moodle's script makes the password field anew once it has loaded; what was typed before is lost.
+    page.goto(f"https://{SITE}/login/index.php", timeout=120_000, wait_until="networkidle")
     page.fill("#username", "admin")
     page.fill("#password", password)
-    page.click("#loginbtn")
-    page.wait_for_load_state("load", timeout=120_000)
+    with page.expect_navigation(timeout=120_000):
+        page.click("#loginbtn")
 
 
 def test_an_apply_from_nothing_ends_healthy_and_a_second_one_changes_nothing(school: SchoolOnLab) -> None:
