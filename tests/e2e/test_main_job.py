@@ -17,6 +17,7 @@ import pytest
 import yaml
 from playwright.sync_api import BrowserContext, Frame, Page, sync_playwright
 
+from provision.artifacts import ArtifactCache
 from provision.audit.keys import KeyStore, LogKeys
 from provision.health import fetch
 from provision.lab import Lab
@@ -26,10 +27,18 @@ from tests.e2e.schools import SchoolOnLab, make_school
 from tests.labs import lab_machine, ssh
 
 PAD = "pad.escola-prova.test"
-#: The npm release is what a machine has that reaches only Debian, Python and npm; the other Debian takes what there is.
+#: The npm release is what a machine has that reaches only Debian, Python and npm. On the other Debian it is the real one; a
+#: machine without it would only do the same once more.
 CASES = [
     pytest.param(("bookworm", True), id="debian-12-npm"),
-    pytest.param(("trixie", False), id="debian-13"),
+    pytest.param(
+        ("trixie", False),
+        id="debian-13",
+        marks=pytest.mark.skipif(
+            ArtifactCache().find("etherpad-3.3.1.tar.gz") is None,
+            reason="the artifact cache has no Etherpad 3.3.1: Debian 13 is left to the role's own tests",
+        ),
+    ),
 ]
 
 

@@ -260,7 +260,13 @@ def test_what_it_needs_runs_and_starts_with_the_server(host: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["status", "security"])
 def test_moodles_own_checks_find_no_error(moodle: Moodle, kind: str) -> None:
-    said = moodle.program("checks.php", f"--type={kind}")
+    limit = time.monotonic() + 130
+    # On a server that has just been set up its own tasks may be at their first run.
+    while (
+        "cronrunning" in (said := moodle.program("checks.php", f"--type={kind}")).stdout
+        and time.monotonic() < limit
+    ):
+        time.sleep(5)
     # 0 is good, 1 a warning; Moodle warns of every role that may back up user data, and teachers may.
     assert said.rc in (0, 1), said.stdout
     assert "CRITICAL" not in said.stdout
