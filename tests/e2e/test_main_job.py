@@ -27,8 +27,8 @@ from tests.e2e.schools import SchoolOnLab, make_school
 from tests.labs import lab_machine, ssh
 
 PAD = "pad.escola-prova.test"
-#: The npm release is what a machine has that reaches only Debian, Python and npm. On the other Debian it is the real one; a
-#: machine without it would only do the same once more.
+#: The npm release is what a machine has that reaches only Debian, Python and npm. On the other Debian it is the real
+#: one; a machine without it would only do the same once more.
 CASES = [
     pytest.param(("bookworm", True), id="debian-12-npm"),
     pytest.param(
