@@ -51,9 +51,9 @@ $(VENV)/.complete: $(VENV)/.runtime | system-test
 demo: $(VENV)/.runtime
 	provision demo --release $(RELEASE)
 
-# Two groups at a time: much of a test on a lab server is waiting. What shares a server stays together (tests/conftest.py).
+# Three groups at a time: much of a test on a lab server is waiting. What shares a server stays together (tests/conftest.py).
 test: $(VENV)/.complete
-	pytest -n 2 --durations 15 $(ARGS)
+	pytest -n 3 --durations 15 $(ARGS)
 
 lint: $(VENV)/.complete
 	echo "ruff"; ruff check .; ruff format --check .
