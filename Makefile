@@ -1,5 +1,6 @@
 # make demo    the whole way through on a disposable server on this machine
-# make test    all tests; the closing line says how many passed
+# make test    all tests but the scenarios of roles that a whole school has; the closing line says how many passed
+# make test-roles    every scenario of every role (molecule)
 # make lint    ruff, mypy, yamllint, ansible-lint, shellcheck
 # make bench   what a run costs, side by side
 # make clean   remove the lab, the Python environment and everything that was built
@@ -22,9 +23,9 @@ RELEASE ?= bookworm
 # Arguments for pytest, or for the benchmark: make test ARGS="tests/unit -k school", make bench ARGS=audit
 ARGS ?=
 
-.PHONY: help demo test lint bench clean system system-test
+.PHONY: help demo test test-roles lint bench clean system system-test
 help:
-	sed -n 's/^# //p' Makefile | head -5
+	sed -n 's/^# //p' Makefile | head -6
 
 system:
 	sh provision/lab/setup.sh
@@ -51,9 +52,12 @@ $(VENV)/.complete: $(VENV)/.runtime | system-test
 demo: $(VENV)/.runtime
 	provision demo --release $(RELEASE)
 
-# Three groups at a time: much of a test on a lab server is waiting. What shares a server stays together (tests/conftest.py).
+# Four groups at a time: much of a test on a lab server is waiting. What shares a server stays together (tests/conftest.py).
 test: $(VENV)/.complete
-	pytest -n 3 --durations 15 $(ARGS)
+	pytest -n 4 --durations 15 $(ARGS)
+
+test-roles: $(VENV)/.complete
+	PROVISION_TEST_SCENARIOS=every pytest -n 4 --durations 15 tests/roles $(ARGS)
 
 lint: $(VENV)/.complete
 	echo "ruff"; ruff check .; ruff format --check .

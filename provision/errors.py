@@ -104,6 +104,10 @@ class HostKeyError(RefusedError):
     """The host's key is unknown or is not the one we trust."""
 
 
+class KeyRefusedError(RefusedError):
+    """A host does not let us in with any of our keys."""
+
+
 class LockedError(RefusedError):
     """Somebody else's run holds the school."""
 

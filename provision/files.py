@@ -1,10 +1,41 @@
-"""Writing files so that a crash, a full disk or a second process never leaves half of one."""
+"""Writing files so that a crash, a full disk or a second process never leaves half of one; reading one for many."""
 
 import os
 import secrets
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Generic, TypeVar
+
+ContentT = TypeVar("ContentT")
+
+
+class ReadOnce(Generic[ContentT]):
+    """What a file holds, read once for all threads that ask for it, and again as soon as it is another file.
+
+    A city's hundred schools share some files, and all of them are asked at once.
+
+    Args:
+        read: makes the content of the file; nobody may change what it gives.
+    """
+
+    def __init__(self, read: Callable[[Path], ContentT]) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self._kept: tuple[tuple[Path, int, int, int], ContentT] | None = None
+
+    def __call__(self, path: Path) -> ContentT:
+        """The content; whatever ``read`` raises."""
+        try:
+            about = path.stat()
+        except OSError:
+            return self._read(path)
+        mark = (path, about.st_ino, about.st_mtime_ns, about.st_size)
+        with self._lock:
+            if self._kept is None or self._kept[0] != mark:
+                self._kept = mark, self._read(path)
+            return self._kept[1]
 
 
 @contextmanager

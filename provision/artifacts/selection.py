@@ -228,12 +228,15 @@ class _Chooser:
         if installed is not None:
             return self._kept(service, installed)
         reasons = []
-        candidates = list(self._candidates(service))
-        over = [item.release for item in candidates if self._is_over(item, service)]
+        over: dict[str, str | None] = {}
+        candidates = []
+        for candidate in self._candidates(service):
+            if self._is_over(candidate, service):
+                over[candidate.release.version] = candidate.release.end_of_life
+            else:
+                candidates.append(candidate)
         for candidate in candidates:
             source, version = candidate.source, candidate.release.version
-            if candidate.release in over:
-                continue
             answer = self._answer(candidate, service)
             if answer.problem is None:
                 try:
@@ -241,15 +244,11 @@ class _Chooser:
                 except UnreachableError as error:
                     answer = Answer(error.message.rstrip("."))
             reasons.append(f"{version} from {_KINDS[source.kind]}: {answer.problem}")
-        if not candidates:
+        if not candidates and not over:
             system = self._school.hosts[service.host].system
             reasons.append(f"{service.version or 'no release'} cannot be installed on {system} here")
-        if over:
-            ended = {release.version: release.end_of_life for release in over}
-            reasons += [f"{version}: upstream's support ended on {day}" for version, day in ended.items()]
-        remedy = self._remedy([item for item in candidates if item.release not in over])
-        if over and len(over) == len(candidates):
-            remedy = self._younger(service)
+        reasons += [f"{version}: upstream's support ended on {day}" for version, day in over.items()]
+        remedy = self._younger(service) if over and not candidates else self._remedy(candidates)
         return Unavailable(service.id, service.version, tuple(reasons), remedy)
 
     def _is_over(self, candidate: _Candidate, service: "ResolvedService") -> bool:
@@ -405,10 +404,10 @@ class _Chooser:
                     name,
                     locked.fingerprint,
                     repository.fingerprint,
-                    f"The package repository {name} was signed by the key {locked.fingerprint}; service.yml "
-                    "now "
-                    f"pins {repository.fingerprint}.",
-                    f"If upstream has announced a new key: provision artifacts lock --accept {name}",
+                    f"The package repository {name} was signed by the key {locked.fingerprint}; now "
+                    f"{repository.fingerprint} is asked for.",
+                    "If upstream has announced a new key, or the city has a copy of its own: "
+                    f"provision artifacts lock --accept {name}",
                 )
 
     def _check_package(self, source: NpmSource, role_dir: Path, version: str) -> None:

@@ -21,7 +21,7 @@ from provision.cli.options import (
 )
 from provision.cli.output import console, emit_json, errors, interactive
 from provision.cli.progress import RunDisplay
-from provision.cli.report import checks_table, prepared_notes, report_json, show_apply, show_plan
+from provision.cli.report import prepared_notes, report_json, show_apply, show_concerns, show_plan
 from provision.engine.operation import Mandate, Operation, operation, refuse_problems
 from provision.engine.preparation import Prepared, prepare
 from provision.engine.report import Estimate, Report
@@ -57,9 +57,15 @@ def apply(
     wait: Annotated[
         float,
         typer.Option(
-            "--wait", min=0, help="Minutes to wait for the school's cosignature, where it must agree."
+            "--wait",
+            min=0,
+            help="Minutes to wait: for the school's cosignature, where it must agree; for the end of lessons, before a "
+            "step that would cut them.",
         ),
     ] = 0.0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Cut the lessons that go on, where a step needs a restart.")
+    ] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Bring schools into their wanted state.
@@ -71,7 +77,7 @@ def apply(
     if not yes and (json_output or not interactive()):
         raise UsageError("there is nobody to ask", "look first with: provision plan SCHOOL, then give --yes")
 
-    mandate = Mandate(why=why, ticket=ticket, wait=60 * wait)
+    mandate = Mandate(why=why, ticket=ticket, wait=60 * wait, force=force)
 
     def one(school: str) -> tuple[Report, Prepared]:
         return _apply_one(
@@ -103,8 +109,8 @@ def _apply_one(
         prepared_notes(prepared, errors)
     with operation(prepared, "apply", mandate=mandate) as current:
         checks = current.look(sources=not yes)
-        if any(check.state != "ok" for check in checks) and not quiet:
-            checks_table([check for check in checks if check.state != "ok"], errors)
+        if not quiet:
+            show_concerns(checks, errors)
         refuse_problems(checks, school)
         if not yes:
             report = _ask(current, prepared)

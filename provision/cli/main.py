@@ -1,27 +1,14 @@
 """The ``provision`` command: the commands together, and the one place where errors become exit codes."""
 
+import importlib
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
+from typer.core import TyperGroup
 
 import provision
-from provision.cli import (
-    apply,
-    artifacts,
-    audit,
-    check,
-    demo,
-    health,
-    init,
-    inventory,
-    lab,
-    plan,
-    runs,
-    school,
-    secrets,
-)
 from provision.cli.output import console, emit_json, errors, json_wanted
 from provision.cli.problems import as_data, render
 from provision.errors import ConfigurationError, ProvisionError, RefusedError
@@ -31,8 +18,44 @@ _EPILOG = (
     "3 refused before any change · 4 several schools, some failed."
 )
 
+#: Each is a module beside this one, of the same name; in the order of the help.
+COMMANDS = (
+    "init", "school", "check", "plan", "apply", "health", "secrets", "artifacts", "inventory", "runs", "audit", "lab",
+    "demo",
+)  # fmt: skip
+
+
+class _Commands(TyperGroup):
+    """Loads a command only when it is asked for: a short question does not wait for what all the others need."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        # The names are there at once: for suggestions after a typing mistake.
+        self.commands = cast(Any, dict.fromkeys(COMMANDS))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - Typer's own
+        """The command of that name; nothing where there is none."""
+        if cmd_name in self.commands and self.commands[cmd_name] is None:
+            self.commands[cmd_name] = _load(cmd_name)
+        return self.commands.get(cmd_name)
+
+
+def _load(name: str) -> Any:
+    module = importlib.import_module(f"provision.cli.{name}")
+    holder = typer.Typer(rich_markup_mode="rich")
+    # With a callback it stays a group, however few commands it has.
+    holder.callback()(lambda: None)
+    if hasattr(module, "register"):
+        module.register(holder)
+    else:
+        holder.add_typer(module.app, name=name)
+    group = typer.main.get_command(holder)
+    return cast(TyperGroup, group).commands[name]
+
+
 app = typer.Typer(
     name="provision",
+    cls=_Commands,
     help="Set up a school's own server, keep it right, and leave a record that anyone can check.",
     epilog=_EPILOG,
     no_args_is_help=True,
@@ -55,21 +78,6 @@ def _top(
     ] = False,
 ) -> None:
     """Nothing to do here: the commands have it."""
-
-
-init.register(app)
-app.add_typer(school.app, name="school")
-check.register(app)
-plan.register(app)
-apply.register(app)
-health.register(app)
-app.add_typer(secrets.app, name="secrets")
-app.add_typer(artifacts.app, name="artifacts")
-inventory.register(app)
-app.add_typer(runs.app, name="runs")
-app.add_typer(audit.app, name="audit")
-app.add_typer(lab.app, name="lab")
-demo.register(app)
 
 
 def report_error(error: ProvisionError, *, words: bool = False) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console, ConsoleDimensions
 from rich.theme import Theme
@@ -50,6 +50,11 @@ console = _Console(theme=_THEME, highlight=False)
 errors = _Console(theme=_THEME, highlight=False, stderr=True)
 
 
+def file_console(file: TextIO) -> Console:
+    """A console that writes results into a file: no colour, nothing wrapped."""
+    return _Console(theme=_THEME, highlight=False, file=file)
+
+
 class _Mode:
     json = False
 
@@ -65,6 +70,16 @@ def json_wanted() -> bool:
     return _Mode.json
 
 
+def as_json(schema: str, data: dict[str, Any]) -> str:
+    """One JSON document as text.
+
+    Args:
+        schema: name and version of its shape, such as ``provision/plan/v1``.
+        data: what stands beside ``schema`` at the top level.
+    """
+    return json.dumps({"schema": schema, **data}, indent=2, ensure_ascii=False, default=str) + "\n"
+
+
 def emit_json(schema: str, data: dict[str, Any]) -> None:
     """Print one JSON document on standard output.
 
@@ -72,8 +87,7 @@ def emit_json(schema: str, data: dict[str, Any]) -> None:
         schema: name and version of its shape, such as ``provision/plan/v1``.
         data: what stands beside ``schema`` at the top level.
     """
-    json.dump({"schema": schema, **data}, sys.stdout, indent=2, ensure_ascii=False, default=str)
-    sys.stdout.write("\n")
+    sys.stdout.write(as_json(schema, data))
     sys.stdout.flush()
 
 

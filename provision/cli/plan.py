@@ -8,7 +8,7 @@ from provision.cli.apply import SkipOption, each_school, exit_code, stops
 from provision.cli.options import JsonOption, MirrorOption, SchoolsArgument, ServiceOption, WorkspaceOption
 from provision.cli.output import emit_json, errors
 from provision.cli.progress import RunDisplay
-from provision.cli.report import prepared_notes, report_json, show_plan
+from provision.cli.report import prepared_notes, report_json, show_concerns, show_plan
 from provision.engine.operation import operation, refuse_problems
 from provision.engine.preparation import Prepared, prepare
 from provision.engine.report import Estimate, Report
@@ -46,7 +46,10 @@ def plan(
         if not json_output:
             prepared_notes(prepared, errors)
         with operation(prepared, "plan") as current, stops(current):
-            refuse_problems(current.look(sources=False), school)
+            checks = current.look(sources=False)
+            if not json_output:
+                show_concerns(checks, errors)
+            refuse_problems(checks, school)
             with RunDisplay(school, Estimate.of(loaded, school), quiet=json_output) as display:
                 report = current.plan(display)
         if not json_output:

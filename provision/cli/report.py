@@ -33,6 +33,13 @@ def checks_table(checks: Sequence[Check], target: Console) -> None:
     target.print(table)
 
 
+def show_concerns(checks: Sequence[Check], target: Console) -> None:
+    """What preflight found that is not well; nothing when all is."""
+    concerns = [check for check in checks if check.state != "ok"]
+    if concerns:
+        checks_table(concerns, target)
+
+
 def probes_table(probes: Sequence[ProbeResult], target: Console) -> None:
     """The state of each service."""
     table = Table(box=None, pad_edge=False, show_header=True, header_style="name")

@@ -81,7 +81,7 @@ def add(
         name=given["--name"],
         domain=given["--domain"],
         address=given["--address"],
-        services=_wanted(service, loaded, given["--domain"]),
+        services=_wanted(service, loaded, given["--domain"], system),
         user=user,
         port=port,
         system=system,
@@ -100,11 +100,16 @@ def add(
     console.print(f"  provision check {school}", markup=False)
 
 
-def _wanted(options: list[str] | None, workspace: Workspace, domain: str) -> dict[str, str]:
+def _wanted(
+    options: list[str] | None, workspace: Workspace, domain: str, system: str | None
+) -> dict[str, str]:
     """Services and their host names, from the options or by asking."""
     texts = list(options or [])
     if options is None and workspace.catalog and interactive():
+        here = system or workspace.municipality.defaults.system
         for name, entry in sorted(workspace.catalog.items()):
+            if here not in entry.definition.systems:
+                continue
             hostname = usual_hostname(entry, domain)
             if typer.confirm(f"{entry.definition.title.en} ({hostname})?", default=True, err=True):
                 texts.append(name)
@@ -185,6 +190,7 @@ def school_data(school: ResolvedSchool) -> dict[str, Any]:
                 "ssh_key": str(host.ssh_key) if host.ssh_key else None,
                 "jump": host.jump,
                 "become_password": host.become_password,
+                "shared": host.shared,
             }
             for host in school.hosts.values()
         },
@@ -198,6 +204,7 @@ def school_data(school: ResolvedSchool) -> dict[str, Any]:
             }
             for service in school.services.values()
         },
+        "support": [person.name for person in school.support],
     }
 
 
@@ -210,9 +217,14 @@ def _description(school: ResolvedSchool, workspace: Workspace) -> Iterable[Text]
         yield _row("contact", school.contact_email)
     yield _row("certificates", _certificates(school.tls))
     yield _row("file", str(school.file))
+    if school.support:
+        yield _row("support", f"{', '.join(person.name for person in school.support)}: may see how it is")
     for host in school.hosts.values():
         yield Text()
-        yield Text.assemble("Server ", (host.name, "bold"))
+        yield Text.assemble("Server ", (host.name, "bold"), "  (the municipality's)" if host.shared else "")
+        if host.shared:
+            others = [name for name in workspace.sharing(host.name) if name != school.id]
+            yield _row("shared with", ", ".join(others) or "no other school yet")
         yield _row("address", host.address + ("" if host.port == 22 else f", port {host.port}"))
         yield _row("system", _system(host.system))
         sudo = "" if host.user == "root" else ", then sudo"
@@ -227,6 +239,8 @@ def _description(school: ResolvedSchool, workspace: Workspace) -> Iterable[Text]
         yield _row("address", f"https://{service.hostname}")
         yield _row("runs on", f"server {service.host}")
         yield _row("version", _version(service, school))
+        if school.is_shared(service) and service.definition.shared:
+            yield _row("in common", service.definition.shared.en)
         yield from _settings(service, workspace)
     if not school.services:
         yield Text()

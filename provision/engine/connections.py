@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from provision.engine.ssh import Connection
+from provision.engine.ssh import SUPPORT_USER, Connection
 from provision.errors import Problem, RefusedError
 from provision.model import ResolvedSchool, Workspace
 
@@ -28,12 +28,7 @@ class Connections:
         Raises:
             RefusedError: with every host that cannot be reached, not only the first.
         """
-        failures: list[RefusedError] = []
-        for host in self._school.hosts.values():
-            try:
-                self._open[host.name] = self._connect(host.name)
-            except RefusedError as error:
-                failures.append(error)
+        failures = list(self.reach().values())
         if len(failures) == 1:
             raise failures[0]
         if failures:
@@ -42,17 +37,29 @@ class Connections:
                 problems=[Problem(error.message, error.remedy) for error in failures],
             )
 
+    def reach(self) -> dict[str, RefusedError]:
+        """Connect to every host that can be reached; gives what is wrong with the others, by host."""
+        failures = {}
+        for host in self._school.hosts.values():
+            try:
+                self._open[host.name] = self._connect(host.name)
+            except RefusedError as error:
+                failures[host.name] = error
+        return failures
+
     def __getitem__(self, host: str) -> Connection:
         return self._open[host]
 
     def run_on(self, host: str, command: str, stdin: str) -> tuple[int, str]:
         """For the probes: status and output (or what it complained of) of a command as root.
 
-        Connects anew when the line broke.
+        Support people come as they are: their account has no sudo but what the command itself uses. Connects anew
+        when the line broke.
         """
         if host not in self._open or not self._open[host].transport.is_active():
             self._open[host] = self._connect(host)
-        answer = self._open[host].run(command, stdin=stdin, root=True)
+        root = self._school.hosts[host].user != SUPPORT_USER
+        answer = self._open[host].run(command, stdin=stdin, root=root)
         return answer.status, answer.out if answer.status == 0 else answer.err
 
     def _connect(self, host: str) -> Connection:

@@ -34,6 +34,7 @@ class TaskResult:
         notes: what people should know although nothing went wrong: lines of a program's standard error that begin
             with ``note: ``.
         ignored: it failed, and the role went on (``rescue`` or ``failed_when``).
+        files: on the server, that it put in place or found in place.
     """
 
     host: str
@@ -47,6 +48,7 @@ class TaskResult:
     error: str = ""
     ignored: bool = False
     notes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For the record: JSON data without fractions (``duration_ms``), which have no one canonical form."""
@@ -54,6 +56,8 @@ class TaskResult:
         milliseconds = round(data.pop("duration") * 1000)
         if not data["notes"]:
             del data["notes"]
+        # How they are in the end is noted once, for all steps.
+        del data["files"]
         lists: dict[str, Any] = {key: list(data[key]) for key in ("details", "notes") if key in data}
         return {**data, "duration_ms": milliseconds, **lists}
 
@@ -209,7 +213,19 @@ def from_slim(data: dict[str, Any]) -> Event:
         error=_text(_error_text(result)) if failed else "",
         ignored=bool(data["ignored"]),
         notes=() if failed else _notes(result),
+        files=() if failed else _files(str(data["action"]).removeprefix("ansible.builtin."), result),
     )
+
+
+def _files(action: str, result: dict[str, Any]) -> tuple[str, ...]:
+    """The files that a step writes, whether it had to or not; none of a step whose output is hidden."""
+    if action not in {"copy", "template", "lineinfile", "blockinfile", "assemble"}:
+        return ()
+    if "results" in result:
+        return tuple(path for item in result["results"] for path in _files(action, item))
+    args = result.get("args", {})
+    path = str(result.get("dest") or result.get("path") or args.get("dest") or args.get("path") or "")
+    return (path,) if path.startswith("/") and path == _line(path) and " " not in path else ()
 
 
 def _notes(result: dict[str, Any]) -> tuple[str, ...]:

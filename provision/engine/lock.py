@@ -18,6 +18,7 @@ import paramiko
 
 from provision.engine.ssh import CONNECT_TIMEOUT, Connection
 from provision.errors import LockedError, RefusedError
+from provision.model import ResolvedHost
 from provision.text import printable
 
 #: Seconds after which the host gives the lock up when it hears nothing.
@@ -49,7 +50,8 @@ class HostLock:
 
     Args:
         connection: to the host; it must stay open.
-        holder: who we are, shown to whoever comes second: ``person``, ``since``, ``run``, ``verb``, ``machine``.
+        holder: who we are, shown to whoever comes second: ``person``, ``since``, ``run``, ``verb``, ``machine``,
+            ``school``.
         shared: several may hold it together (``plan``), but not beside one that changes something (``apply``).
         on_lost: called once, from another thread, when the lock was lost in mid-run.
 
@@ -92,7 +94,7 @@ class HostLock:
             ) from error
         if answer.startswith("busy"):
             channel.close()
-            raise LockedError(*_describe(self._connection.school, answer[5:]))
+            raise LockedError(*_describe(self._connection.school, self._connection.host, answer[5:]))
         if answer != "held":
             channel.close()
             raise RefusedError(
@@ -147,15 +149,19 @@ def _read_line(channel: paramiko.Channel) -> str:
     return data.decode("utf-8", "replace").strip()
 
 
-def _describe(school: str, text: str) -> tuple[str, str]:
+def _describe(school: str, host: ResolvedHost, text: str) -> tuple[str, str]:
+    # Of a shared server it is worth knowing for which school it is held.
+    what = f"the shared server {host.name}" if host.shared else school
     try:
         holder = json.loads(text)
+        whose = f" for {holder['school']}" if host.shared else ""
         who = f"{holder['person']} (on {holder['machine']}) since {holder['since']}: "
-        who += f"{holder['verb']}, run {holder['run']}"
+        who += f"{holder['verb']}{whose}, run {holder['run']}"
     except (ValueError, KeyError, TypeError):
         who = "somebody else"
     who = printable(who)[:300]
+    freed = "server" if host.shared else "school"
     return (
-        f"{school} is held by {who}",
-        f"wait until it has ended; a run that broke off frees the school by itself within {LEASE} seconds",
+        f"{what} is held by {who}",
+        f"wait until it has ended; a run that broke off frees the {freed} by itself within {LEASE} seconds",
     )

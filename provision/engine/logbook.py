@@ -117,7 +117,8 @@ class LogBook:
         self._copies: list[LogCopy] = []
         key = ""
         if connections is not None:
-            hosts = sorted(school.hosts)
+            # A shared server keeps no school's log.
+            hosts = sorted(school.own_hosts)
             key = connections[hosts[0]].own_key_fingerprint
             # Started now, asked later: their start on the servers takes a moment.
             self._copies = [LogCopy(connections[host], school.id) for host in hosts]

@@ -3,9 +3,10 @@
 The steps are those of the design ("A run"); ``plan`` and ``apply`` differ only in check mode and in what they record.
 """
 
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -19,6 +20,7 @@ from provision.engine.connections import Connections
 from provision.engine.events import Event, TaskResult
 from provision.engine.lock import HostLock
 from provision.engine.logbook import LogBook, refused
+from provision.engine.managed import as_step, folders_of, managed_files, merged, note_files, worth_noting
 from provision.engine.preflight import Check, HostState, look
 from provision.engine.preparation import Prepared, content_hashes, role_directories
 from provision.engine.recorder import LoggedRecorder
@@ -28,6 +30,7 @@ from provision.engine.runner import Run, RunRequest, RunResult
 from provision.engine.ssh import host_key_name
 from provision.errors import Problem, ProvisionError, RefusedError
 from provision.health import ProbeResult, probe_school
+from provision.health.judging.host import ManagedFile
 
 Listener = Callable[[Event], None]
 #: Seconds that a service has to become healthy after something was changed.
@@ -43,13 +46,16 @@ class Mandate:
     Args:
         why: the reason in the person's own words. ticket: number of a request.
         confirmed: a person saw the plan and agreed.
-        wait: seconds to wait for the school's cosignature, where it must agree.
+        wait: seconds to wait for the school's cosignature, where it must agree, and for the end of lessons before a
+            step that would cut them.
+        force: such a step cuts them.
     """
 
     why: str = ""
     ticket: str = ""
     confirmed: bool = False
     wait: float = 0.0
+    force: bool = False
 
 
 class Operation:
@@ -87,6 +93,8 @@ class Operation:
         self._record_fault = ""
         self._finish_apt = False
         self._packages: dict[str, list[str]] = {}
+        #: By host, the files that steps of this run name.
+        self._written: dict[str, set[str]] = {}
 
     def __enter__(self) -> "Operation":
         with ExitStack() as stack:
@@ -98,6 +106,7 @@ class Operation:
                 "since": now(),
                 "verb": self.verb,
                 "run": self.prepared.run_id,
+                "school": self.prepared.school.id,
             }
             for name in sorted(self.prepared.school.hosts):
                 stack.enter_context(
@@ -167,6 +176,7 @@ class Operation:
                 self.connections[host.name],
                 services,
                 sources=sources,
+                force=self.mandate.force,
             )
             self._finish_apt = self._finish_apt or state.finish_apt
             self._packages[host.name] = list(state.packages)
@@ -196,6 +206,7 @@ class Operation:
         try:
             result = self._execute(report, listen, check=False)
             self._conclude(report, result)
+            self._note_files(report)
             if report.outcome == "ok":
                 record_installed(self.prepared.workspace, self.prepared.school, self._installed())
                 probing()
@@ -221,6 +232,29 @@ class Operation:
             report.seconds = time.monotonic() - started
             self._end_record(report)
         return report
+
+    def _note_files(self, report: Report) -> None:
+        """How the files are that provision wrote, for the record: ``health`` compares with it."""
+        if report.failure is not None and report.failure.status == "unreachable":
+            return
+        before: Mapping[str, Sequence[ManagedFile]] = {}
+        partly = bool(self.prepared.only) or report.outcome != "ok"
+        for host in sorted(self.prepared.school.hosts):
+            named = worth_noting(self._written.get(host, ()))
+            if not named:
+                continue
+            try:
+                if partly:
+                    before = before or managed_files(self.prepared.workspace, self.prepared.school.id)
+                old = before.get(host, ())
+                paths = sorted({*named, *(file.path for file in old)})
+                folders = folders_of(self.prepared.services, host)
+                now_there = note_files(self.connections.run_on, host, paths, folders)
+                files = merged(old, now_there, named) if old else now_there
+                self._recorder.task(self.prepared.redactor.data(as_step(host, files)))
+            except (OSError, ProvisionError) as error:
+                # What it was for is done; health will say that it does not know.
+                report.notes.append(str(error))
 
     def _begin_record(self) -> None:
         try:
@@ -270,6 +304,9 @@ class Operation:
         inventory = self.prepared.inventory()
         if self._finish_apt:
             inventory["all"]["vars"]["provision_finish_apt"] = True
+        # For the programs of the roles: a step that would cut a lesson waits, is refused, or cuts it.
+        inventory["all"]["vars"]["provision_busy_wait_minutes"] = math.ceil(self.mandate.wait / 60)
+        inventory["all"]["vars"]["provision_busy_force"] = self.mandate.force
         for group in inventory["all"]["children"].values():
             for name, variables in group["hosts"].items():
                 # Spares the roles from having apt read all package lists only to learn that nothing is missing.
@@ -279,6 +316,7 @@ class Operation:
             if isinstance(event, TaskResult):
                 event = self._redacted(event)
                 report.stats.add(event)
+                self._written.setdefault(event.host, set()).update(event.files)
                 report.notes += [
                     note for line in event.notes if (note := f"{event.role}: {line}") not in report.notes
                 ]
@@ -312,7 +350,8 @@ class Operation:
 
     def _redacted(self, event: TaskResult) -> TaskResult:
         clean: dict[str, Any] = self.prepared.redactor.data(asdict(event))
-        clean["details"], clean["notes"] = tuple(clean["details"]), tuple(clean["notes"])
+        for name in ("details", "notes", "files"):
+            clean[name] = tuple(clean[name])
         return TaskResult(**clean)
 
     def _conclude(self, report: Report, result: RunResult) -> None:

@@ -33,6 +33,8 @@ State = Literal["ok", "warning", "problem"]
 CLOCK_LIMIT = 60.0
 #: What a Debian server itself needs besides its services, in MiB.
 _SYSTEM_DISK = 1500
+#: What listens on a server where nothing has been installed yet.
+_OF_THE_SYSTEM = ("sshd", "systemd", "systemd-resolve", "chronyd")
 _LOOK = Path(__file__).with_name("remote_look.py")
 
 
@@ -51,6 +53,7 @@ class Facts(BaseModel):
     python: Words
     architecture: Words
     memory_mb: NonNegativeInt
+    cpus: NonNegativeInt
     disk_free_mb: NonNegativeInt
     time: Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
     systemd: bool
@@ -58,6 +61,9 @@ class Facts(BaseModel):
     apt_interrupted: bool
     packages: Annotated[list[PackageName], Field(max_length=20000)]
     listeners: Annotated[dict[Words, Words], Field(max_length=100)]
+    outside: Annotated[dict[Words, Words], Field(max_length=100)]
+    addresses: Annotated[list[Words], Field(max_length=10)]
+    marks: Annotated[list[Words], Field(max_length=100)]
     apt: Annotated[dict[Words, Words], Field(max_length=100)]
 
 
@@ -101,17 +107,23 @@ def look(
     services: Sequence[ResolvedService],
     *,
     sources: bool = True,
+    force: bool = False,
 ) -> HostState:
-    """Look at one host in a single round trip.
+    """Look at one host in a single round trip, and in a second one at the lessons that go on there.
 
     Args:
         services: those that are to run on this host.
         sources: also try whether its package sources answer (up to a few seconds where they do not).
+        force: lessons will be cut where a step needs it.
 
     Raises:
         RefusedError: the host cannot run the look (no python3, no sudo), or the connection broke.
     """
-    request = {"hostnames": [service.hostname for service in services], "sources": sources}
+    request = {
+        "hostnames": [service.hostname for service in services],
+        "marks": [service.definition.alone.until for service in services if service.definition.alone],
+        "sources": sources,
+    }
     before = time.time()
     script = _LOOK.read_text(encoding="utf-8")
     answer = connection.run(
@@ -129,8 +141,10 @@ def look(
     checks = [
         *_system(host, services, facts),
         *_size(host, services, facts),
+        *_alone(host, services, facts),
         *_clock(host, offset),
         *_network(workspace, school, host, services, facts),
+        *_lessons(host, connection, services, force=force),
     ]
     return HostState(tuple(checks), facts.apt_interrupted, tuple(facts.packages))
 
@@ -208,11 +222,14 @@ def _system(host: ResolvedHost, services: Sequence[ResolvedService], facts: Fact
 def _size(host: ResolvedHost, services: Sequence[ResolvedService], facts: Facts) -> list[Check]:
     area = f"host {host.name}"
     checks = []
+    # A service with a server of its own says what the whole server must have.
+    whole = any(service.definition.dedicated_host for service in services)
+    small = all(_may_be_small(service) for service in services if service.definition.resources.small_host)
     for subject, system, key, found in (
-        ("memory", SYSTEM_MEMORY_MB, "memory_mb", facts.memory_mb),
+        ("memory", 0 if whole else SYSTEM_MEMORY_MB, "memory_mb", facts.memory_mb),
         ("disk", _SYSTEM_DISK, "disk_free_mb", facts.disk_free_mb),
     ):
-        parts = [("system", system)] + [
+        parts = [("system", system)] * (system > 0) + [
             (
                 service.id,
                 service.definition.resources.memory_mb
@@ -225,9 +242,12 @@ def _size(host: ResolvedHost, services: Sequence[ResolvedService], facts: Facts)
         total = " + ".join(f"{name} {part}" for name, part in parts)
         words = f"{found} MiB{' free' if key == 'disk_free_mb' else ''}; needed {needed} ({total})"
         enough = found >= needed
+        allowed = subject == "memory" and whole and small
         # What is installed already takes its room: a second run must not fail on it.
         state: State = (
-            "ok" if enough else ("problem" if subject == "memory" or found < _SYSTEM_DISK else "warning")
+            "ok"
+            if enough
+            else ("problem" if (subject == "memory" and not allowed) or found < _SYSTEM_DISK else "warning")
         )
         checks.append(
             Check(
@@ -236,6 +256,75 @@ def _size(host: ResolvedHost, services: Sequence[ResolvedService], facts: Facts)
                 state,
                 words,
                 "" if enough else f"give the server more {subject}, or move a service to another host",
+            )
+        )
+    for service in services:
+        if service.definition.resources.small_host:
+            checks += _figures(area, service, facts)
+    return checks
+
+
+def _may_be_small(service: ResolvedService) -> bool:
+    """Whether the school's file says that a server too small for the service will do."""
+    setting = service.definition.resources.small_host
+    return setting is not None and service.settings.get(setting) is True
+
+
+def _figures(area: str, service: ResolvedService, facts: Facts) -> list[Check]:
+    """Cores and addresses, for a service that cannot do with less."""
+    wanted = service.definition.resources
+    short: State = "warning" if _may_be_small(service) else "problem"
+    cores = facts.cpus >= wanted.cpus
+    checks = [
+        Check(
+            area,
+            "cores",
+            "ok" if cores else short,
+            f"{facts.cpus}; needed {wanted.cpus} ({service.id})",
+            "" if cores else "give the server more cores, or take another one",
+        )
+    ]
+    missing = [kind for kind in wanted.addresses if kind not in facts.addresses]
+    if wanted.addresses:
+        names = {"ipv4": "IPv4", "ipv6": "IPv6"}
+        found = " and ".join(names.get(kind, kind) for kind in facts.addresses) or "none"
+        needed = " and ".join(names[kind] for kind in wanted.addresses)
+        checks.append(
+            Check(
+                area,
+                "addresses",
+                short if missing else "ok",
+                f"{found}; needed {needed} ({service.id})",
+                f"give the server an address of {' and '.join(names[kind] for kind in missing)}"
+                if missing
+                else "",
+            )
+        )
+    return checks
+
+
+def _alone(host: ResolvedHost, services: Sequence[ResolvedService], facts: Facts) -> list[Check]:
+    """Whether a service that needs a server of its own has one."""
+    checks = []
+    for service in services:
+        alone = service.definition.alone
+        if alone is None:
+            continue
+        area, needed = f"host {host.name}", f"needed nothing but {service.id}"
+        foreign = [f"package {name}" for name in sorted(set(alone.packages) & set(facts.packages))]
+        if alone.until not in facts.marks:
+            foreign += [
+                f"{program} on port {port}"
+                for port, program in sorted(facts.outside.items())
+                if program not in _OF_THE_SYSTEM and port != str(host.port)
+            ]
+        checks.append(
+            Check(
+                area,
+                "nothing else",
+                "problem" if foreign else "ok",
+                f"{', '.join(foreign[:5]) or 'nothing'}; {needed}",
+                f"install the server anew for {service.id}, or take another one" if foreign else "",
             )
         )
     return checks
@@ -261,19 +350,32 @@ def _network(
 ) -> list[Check]:
     area = f"host {host.name}"
     checks = []
-    foreign = {port: program for port, program in facts.listeners.items() if program != "nginx"}
+    # Who serves the web there: nginx of ours, or what a service brings.
+    servers = {
+        str(port.port): port.programs
+        for service in services
+        for port in service.definition.ports
+        if port.programs
+    }
+    foreign = {
+        port: program
+        for port, program in facts.listeners.items()
+        if program not in servers.get(port, ("nginx",))
+    }
     for port, program in sorted(foreign.items()):
+        wanted = " or ".join(servers.get(port, ("nginx",)))
         checks.append(
             Check(
                 area,
                 "ports",
                 "problem",
                 f"port {port} is taken by {program}",
-                f"stop and disable {program}: nginx needs the port",
+                f"stop and disable {program}: {wanted} needs the port",
             )
         )
     if not foreign:
-        checks.append(Check(area, "ports", "ok", "80 and 443 are free or nginx's"))
+        whose = " or ".join(dict.fromkeys(name for names in servers.values() for name in names)) or "nginx"
+        checks.append(Check(area, "ports", "ok", f"80 and 443 are free or {whose}'s"))
     silent = {site: error for site, error in facts.apt.items() if error}
     if silent:
         listed = ", ".join(f"{site} ({error})" for site, error in silent.items())
@@ -322,6 +424,49 @@ def _name(workspace: Workspace, acme: bool, host: ResolvedHost, hostname: str) -
         if comparable
         else f"see that {', '.join(seen)} hands ports 80 and 443 on to {', '.join(own)}",
     )
+
+
+class Lessons(BaseModel):
+    """What ``provision-<service> busy`` prints."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    meetings: Annotated[int, Field(ge=0, le=10**6)]
+    participants: Annotated[int, Field(ge=0, le=10**6)]
+
+
+def _lessons(
+    host: ResolvedHost, connection: Connection, services: Sequence[ResolvedService], *, force: bool
+) -> list[Check]:
+    """Lessons that a restart would cut. They stop nothing here: the step itself waits for their end or is refused."""
+    checks = []
+    for service in services:
+        if not service.definition.busy:
+            continue
+        program = f"/usr/local/sbin/provision-{service.id}"
+        answer = connection.run(f"if [ -x {program} ]; then {program} busy; fi", root=True, timeout=60)
+        if answer.status == 0 and not answer.out.strip():
+            continue
+        try:
+            lessons = Lessons.model_validate_json(answer.out)
+        except ValidationError:
+            found = "it cannot be told whether lessons are going on"
+        else:
+            if not lessons.meetings:
+                continue
+            found = f"meetings: {lessons.meetings}, participants: {lessons.participants}"
+        checks.append(
+            Check(
+                f"host {host.name}",
+                f"lessons in {service.id}",
+                "warning",
+                found,
+                "with --force, a step that restarts it cuts them"
+                if force
+                else "a step that would cut them is refused; --wait MINUTES waits for their end, --force cuts them",
+            )
+        )
+    return checks
 
 
 def _public(address: str) -> bool:

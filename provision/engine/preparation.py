@@ -11,10 +11,12 @@ from provision.artifacts import LockFile, Selection, Unavailable, select
 from provision.audit import new_run_id
 from provision.engine.variables import build_inventory
 from provision.errors import ArtifactError, Problem, RefusedError, UsageError
+from provision.files import ReadOnce
 from provision.model import ResolvedSchool, ResolvedService, Workspace
 from provision.model.municipality import InternalTls
+from provision.model.support import support_file
 from provision.secrets import SecretStore
-from provision.secrets.ca import ensure_certificates
+from provision.secrets.ca import ensure_certificates, ensure_shared_certificates
 from provision.secrets.redact import Redactor
 from provision.secrets.store import become_password_name
 
@@ -103,10 +105,15 @@ def prepare(
     services = [school.services[selection.service] for selection in selections]
     new = store.ensure(school, [service.definition for service in services])
     certificates: Mapping[str, str] = {}
+    named = [service for service in services if service.definition.needs.has_certificate]
     if isinstance(school.tls, InternalTls):
-        sites = {service.id: [service.hostname] for service in services if service.definition.needs.site}
+        sites = {service.id: [service.hostname] for service in named if not school.is_shared(service)}
         issued = ensure_certificates(workspace, school, sites, store=store)
         certificates = {site: item.certificate for site, item in issued.items()}
+    common = {service.id: [service.hostname] for service in named if school.is_shared(service)}
+    if common and isinstance(workspace.municipality.tls, InternalTls):
+        issued = ensure_shared_certificates(workspace, school, common, store=store)
+        certificates = {**certificates, **{site: item.certificate for site, item in issued.items()}}
     values = store.load(school.id)
     return Prepared(
         workspace=workspace,
@@ -122,9 +129,13 @@ def prepare(
     )
 
 
+#: The lock file, to be looked at only.
+_locked = ReadOnce(LockFile.read)
+
+
 def services_there(workspace: Workspace, school: ResolvedSchool) -> list[ResolvedService]:
     """The services that an apply has brought to the school's servers; all of them before the first apply."""
-    choices = LockFile.read(workspace.lock_file).choices.get(school.id, {})
+    choices = _locked(workspace.lock_file).choices.get(school.id, {})
     there = {service for service, choice in choices.items() if choice.installed}
     return [service for service in school.services.values() if not there or service.id in there]
 
@@ -190,6 +201,9 @@ def content_hashes(prepared: Prepared) -> dict[str, str]:
         "municipality": of(prepared.workspace.path / "municipality.yml"),
         "site.yml": of(paths.PLAYBOOKS / "site.yml"),
     }
+    support = support_file(prepared.workspace.path, prepared.school.id)
+    if support.is_file():
+        hashes["support"] = of(support)
     roles = {part["role"] for host in _hosts_of(prepared.inventory()) for part in host["provision_roles"]}
     for name in sorted(roles):
         for directory in role_directories(prepared.workspace):

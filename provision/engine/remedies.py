@@ -41,6 +41,11 @@ _KNOWN: tuple[tuple[str, str], ...] = (
         "write become_password: true for the host and put the password into the vault: "
         "provision secrets set {school} host_NAME_become_password",
     ),
+    (
+        r"would cut them",
+        "apply again when they are over; or let it wait for their end: provision apply {school} --wait MINUTES; "
+        "or cut them: provision apply {school} --force",
+    ),
     *_SSH[:2],
     (
         r"UNREACHABLE|Connection refused|Connection reset|Connection closed|No route to host",

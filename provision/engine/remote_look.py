@@ -1,6 +1,6 @@
 """Runs on a school's host, with its own python3 and the standard library only: what preflight must know.
 
-Sent over SSH as text; reads a JSON request on standard input (``hostnames``), prints one JSON object.
+Sent over SSH as text; reads a JSON request on standard input (``hostnames``, ``marks``), prints one JSON object.
 """
 
 import json
@@ -38,6 +38,34 @@ def listeners(ports: set[int]) -> dict[str, str]:
             port = fields[3].rpartition(":")[2]
             if port.isdigit() and int(port) in ports:
                 found[port] = fields[5].split('"')[1] if len(fields) > 5 and '"' in fields[5] else "?"
+    return found
+
+
+def outside() -> dict[str, str]:
+    """Programs that listen on a TCP port for others than the server itself, by port; a hundred at most."""
+    done = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=False)
+    found: dict[str, str] = {}
+    for line in done.stdout.splitlines():
+        fields = line.split()
+        if len(fields) > 3 and len(found) < 100:
+            address, _, port = fields[3].rpartition(":")
+            if not address.startswith(("127.", "[::1]", "[::ffff:127.")) and not address.endswith("%lo"):
+                found[port] = fields[5].split('"')[1] if len(fields) > 5 and '"' in fields[5] else "?"
+    return found
+
+
+def families() -> list[str]:
+    """Kinds of addresses by which others can reach the server."""
+    found = []
+    for name, option in (("ipv4", "-4"), ("ipv6", "-6")):
+        done = subprocess.run(
+            ["ip", option, "-o", "address", "show", "scope", "global"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.stdout.strip():
+            found.append(name)
     return found
 
 
@@ -100,12 +128,15 @@ def main() -> None:
         "python": platform.python_version(),
         "architecture": platform.machine(),
         "memory_mb": memory_mb(),
-        "cpus": os.cpu_count(),
+        "cpus": len(os.sched_getaffinity(0)),
         "disk_free_mb": disk.free // 2**20,
         "time": time.time(),
         "root": os.geteuid() == 0,
         "systemd": Path("/run/systemd/system").is_dir(),
         "listeners": listeners({80, 443}),
+        "outside": outside(),
+        "addresses": families(),
+        "marks": [path for path in request["marks"] if Path(path).exists()],
         "resolved": resolve(request["hostnames"]),
         "apt": apt_sources() if request["sources"] else {},
         "packages": packages(),

@@ -11,6 +11,7 @@ import io
 import secrets
 import shlex
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -20,14 +21,16 @@ import paramiko
 from paramiko.hostkeys import InvalidHostKey
 
 from provision import names
-from provision.errors import HostKeyError, RefusedError
-from provision.files import write_atomically
+from provision.errors import HostKeyError, KeyRefusedError, RefusedError
+from provision.files import ReadOnce, write_atomically
 from provision.model import ResolvedHost, Workspace
 from provision.secrets.store import become_password_name
 from provision.text import printable
 
 #: Seconds until a host that does not answer counts as unreachable.
 CONNECT_TIMEOUT = 10.0
+#: The account of support people (role base): it runs the probe program, whatever else it asks for.
+SUPPORT_USER = "provision-health"
 #: Nothing that a host sends back may fill the operator's memory.
 OUTPUT_LIMIT = 4 * 1024 * 1024
 
@@ -44,8 +47,12 @@ def known_hosts_name(address: str, port: int) -> str:
 
 def fingerprint(key: paramiko.PKey) -> str:
     """The fingerprint as OpenSSH prints it, such as ``SHA256:…``."""
-    digest = hashlib.sha256(key.asbytes()).digest()
-    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+    return blob_fingerprint(key.asbytes())
+
+
+def blob_fingerprint(blob: bytes) -> str:
+    """The fingerprint of a public key as it stands on the wire (RFC 4253, section 6.6)."""
+    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +80,34 @@ class Answer:
     err: str
 
 
-def known_keys(workspace: Workspace) -> paramiko.HostKeys:
-    """The host keys that the workspace trusts."""
+def _read_keys(file: Path) -> paramiko.HostKeys:
     keys = paramiko.HostKeys()
     try:
-        if workspace.known_hosts.exists():
-            keys.load(str(workspace.known_hosts))
+        if file.exists():
+            keys.load(str(file))
     except (OSError, paramiko.SSHException, InvalidHostKey) as error:
         raise RefusedError(
-            f"{workspace.known_hosts} cannot be read: {error}",
+            f"{file} cannot be read: {error}",
             "restore it from version control, or remove the damaged line and trust that host anew",
         ) from error
     return keys
 
 
-def _check_host_key(workspace: Workspace, name: str, key: paramiko.PKey, school: str) -> None:
-    trusted = known_keys(workspace).lookup(name)
+_known_keys = ReadOnce(_read_keys)
+
+
+def known_keys(workspace: Workspace) -> paramiko.HostKeys:
+    """The host keys that the workspace trusts, to be looked at only.
+
+    Raises:
+        RefusedError: the file cannot be read.
+    """
+    return _known_keys(workspace.known_hosts)
+
+
+def _check_host_key(
+    trusted: Mapping[str, paramiko.PKey] | None, name: str, key: paramiko.PKey, school: str
+) -> None:
     if trusted is None:
         raise HostKeyError(
             f"the host key of {name} is not known yet ({key.get_name()} {fingerprint(key)})",
@@ -178,7 +197,7 @@ class Connection:
             ]
             options.key_types = preferred + [kind for kind in options.key_types if kind not in preferred]
         transport.start_client(timeout=CONNECT_TIMEOUT)
-        _check_host_key(workspace, name, transport.get_remote_server_key(), self.school)
+        _check_host_key(trusted, name, transport.get_remote_server_key(), self.school)
         transport.set_keepalive(10)
         self._authenticate(transport, user)
         return transport
@@ -194,11 +213,19 @@ class Connection:
             self.own_key_fingerprint = tried[-1]
             return
         where = str(self.host.ssh_key) if self.host.ssh_key else "ssh-agent"
-        raise RefusedError(
+        remedy = (
+            "put your public key into the server's authorized_keys, load the key with ssh-add, or set ssh_key in "
+            "the school file"
+        )
+        if user == SUPPORT_USER:
+            remedy = (
+                "send the city the public half of your key (the file that ends in .pub), and ask for: "
+                f"provision health grant {self.school} --key FILE"
+            )
+        raise KeyRefusedError(
             f"{self.host.address} does not let {user} in with the keys of {where} "
             f"({', '.join(tried) or 'it has none'})",
-            "put your public key into the server's authorized_keys, load the key with ssh-add, or set ssh_key in "
-            "the school file",
+            remedy,
         )
 
     def _keys(self) -> list[paramiko.PKey]:
@@ -206,9 +233,10 @@ class Connection:
             try:
                 return [paramiko.PKey.from_path(self.host.ssh_key.expanduser())]
             except (OSError, paramiko.SSHException, ValueError, TypeError) as error:
+                then = "use --identity agent" if self.host.user == SUPPORT_USER else "leave ssh_key out"
                 raise RefusedError(
                     f"the SSH key {self.host.ssh_key} cannot be read: {error}",
-                    "a key with a passphrase belongs into the agent: ssh-add FILE, and leave ssh_key out",
+                    f"a key with a passphrase belongs into the agent: ssh-add FILE, and {then}",
                 ) from error
         return list(paramiko.Agent().get_keys())
 

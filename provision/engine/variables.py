@@ -17,6 +17,7 @@ from provision.engine.ssh import JumpHost, host_key_name, known_hosts_name
 from provision.errors import ConfigurationError, Problem
 from provision.model import ResolvedHost, ResolvedSchool, ResolvedService, Workspace
 from provision.model.municipality import AcmeTls, InternalTls, ProvidedTls
+from provision.model.service import LoopbackProbe, OwnProbe
 
 #: Roles that every host has, before and after what its services need.
 _FIRST = ("base", "firewall")
@@ -70,6 +71,7 @@ def build_inventory(
             selection.service: {
                 "hostname": school.services[selection.service].hostname,
                 "host": school.services[selection.service].host,
+                "settings": school.services[selection.service].settings,
             }
             for selection in selections
         },
@@ -150,7 +152,12 @@ def _host_variables(
         if service.definition.needs.site
     ]
     ports = [
-        {"port": port.port, "protocol": port.protocol, "why": port.why}
+        {
+            "port": port.port,
+            "protocol": port.protocol,
+            "why": port.why,
+            **({"to": port.to} if port.to else {}),
+        }
         for service in services
         for port in service.definition.ports
     ]
@@ -161,7 +168,7 @@ def _host_variables(
         ]
     # The copy of the log is on one host: where administrators meet. The role comes also where no log is kept: who is no
     # auditor any more must lose access all the same.
-    trail = host.name == min(school.hosts)
+    trail = host.name == min(school.own_hosts)
     variables: dict[str, Any] = {
         "ansible_host": _target(workspace, host.address),
         "ansible_port": host.port,
@@ -171,10 +178,13 @@ def _host_variables(
         "provision_host": host.name,
         "provision_roles": _roles(services, only, trail=trail),
         "base_operators": [operator.model_dump(mode="json") for operator in municipality.operators],
-        "base_timezone": school.timezone,
-        "base_locale": school.locale,
+        "base_support_keys": [person.model_dump() for person in school.support],
+        # A server that schools share speaks the municipality's language, whoever's run it is.
+        "base_timezone": municipality.defaults.timezone if host.shared else school.timezone,
+        "base_locale": municipality.defaults.locale if host.shared else school.locale,
         "base_time_servers": list(municipality.defaults.time_servers),
         "base_connect_user": host.user,
+        "base_probe": _probe_list(services),
         "firewall_ssh_ports": [host.port],
         "firewall_ssh_from": list(municipality.defaults.ssh_from),
         "firewall_ports": ports,
@@ -182,8 +192,9 @@ def _host_variables(
         "postgresql_databases": [
             {"name": database.name} for service in services for database in service.definition.needs.databases
         ],
+        "coturn_sites": _turn(services),
         **_pools(services),
-        **_tls(workspace, school, services, certificates),
+        **_tls(workspace, municipality.tls if host.shared else school.tls, services, certificates),
     }
     if trail:
         variables |= {
@@ -200,6 +211,24 @@ def _host_variables(
     return variables
 
 
+def _probe_list(services: Sequence[ResolvedService]) -> dict[str, Any]:
+    """What the server's ``provision-probe`` may ask on behalf of people who are not root there."""
+    probes = [(service, probe) for service in services for probe in service.definition.probes]
+    return {
+        "loopback": [probe.question for _, probe in probes if isinstance(probe, LoopbackProbe)],
+        "own": [
+            {
+                "service": service.id,
+                "probe": probe.id,
+                "program": probe.program,
+                "arguments": list(probe.arguments),
+            }
+            for service, probe in probes
+            if isinstance(probe, OwnProbe)
+        ],
+    }
+
+
 def _roles(services: Sequence[ResolvedService], only: Sequence[str], *, trail: bool) -> list[dict[str, str]]:
     wanted = [service for service in services if not only or service.id in only]
     if only and not wanted:
@@ -208,7 +237,9 @@ def _roles(services: Sequence[ResolvedService], only: Sequence[str], *, trail: b
     has_site = any(service.definition.needs.site for service in wanted)
     roles: list[dict[str, str]] = [{"role": role} for role in _FIRST]
     if has_site:
-        roles += [{"role": "nginx"}, {"role": "tls"}]
+        roles.append({"role": "nginx"})
+    if any(service.definition.needs.has_certificate for service in wanted):
+        roles.append({"role": "tls"})
     if trail and not only:
         # After the web server, which it adds to.
         roles.append({"role": "audit_trail"})
@@ -246,12 +277,29 @@ def _site(
             [Problem(f"the site of {service.id} cannot be made: {error}", file=templates / site.locations)]
         ) from error
     size = _number(service, site.max_body_mb)
-    return {"name": service.id, "hostname": service.hostname, "max_body_mb": size, "locations": locations}
+    made = {"name": service.id, "hostname": service.hostname, "max_body_mb": size, "locations": locations}
+    if site.permissions_policy:
+        made["permissions_policy"] = site.permissions_policy
+    return made
 
 
 def _number(service: ResolvedService, value: int | str) -> int:
     """A number, or that of the setting which is named."""
     return value if isinstance(value, int) else int(service.settings[value])
+
+
+def _turn(services: Sequence[ResolvedService]) -> list[dict[str, str]]:
+    """The services of a host that need a TURN server, with the addresses that their settings name."""
+    return [
+        {
+            "name": service.id,
+            "hostname": service.hostname,
+            "public_address": str(service.settings[turn.public_address]),
+            "local_address": str(service.settings[turn.local_address]),
+        }
+        for service in services
+        if (turn := service.definition.needs.turn)
+    ]
 
 
 def _pools(services: Sequence[ResolvedService]) -> dict[str, Any]:
@@ -285,16 +333,16 @@ def _pools(services: Sequence[ResolvedService]) -> dict[str, Any]:
 
 def _tls(
     workspace: Workspace,
-    school: ResolvedSchool,
+    tls: AcmeTls | ProvidedTls | InternalTls,
     services: Sequence[ResolvedService],
     certificates: Mapping[str, str],
 ) -> dict[str, Any]:
     wanted = [
         {"name": service.id, "hostnames": [service.hostname]}
         for service in services
-        if service.definition.needs.site
+        if service.definition.needs.has_certificate
     ]
-    match school.tls:
+    match tls:
         case AcmeTls() as acme:
             return {
                 "tls_mode": "acme",

@@ -3,34 +3,59 @@
 From outside over HTTPS, with the certificate checked; on the host over SSH, in one round trip.
 """
 
+import functools
+import hashlib
 import http.client
 import json
+import secrets
 import shlex
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from provision import names
 from provision.errors import ProvisionError
+from provision.health.result import Sentence
 from provision.model import ResolvedSchool, ResolvedService, Workspace
 from provision.model.municipality import InternalTls
-from provision.model.service import HttpsProbe, LoopbackProbe, UnitProbe
-from provision.text import printable
+from provision.model.service import HttpsProbe, LoopbackProbe, OwnProbe, Probe, UnitProbe, WebSocketProbe
+from provision.text import printable, printable_line
 
 State = Literal["ok", "problem", "unreachable"]
+#: What is behind a state that is not well: the adapter's sentences go by it. ``silent``: waited in vain for a
+#: connection; ``late``: for an answer; ``name``: it leads nowhere.
+Cause = Literal[
+    "", "silent", "late", "name", "refused", "certificate", "status", "exposed", "content", "down"
+]
 
 #: A page longer than this is not read to its end.
 BODY_LIMIT = 2 * 1024 * 1024
 _TIMEOUT = 10.0
+AGENT = "provision-probe"
 
-# Runs on the host; answers a list of [state, text] in the order of the questions.
+# Runs on the host; answers a list of [state, text] or [state, text, code] in the order of the questions.
 _INSIDE = r"""
 import http.client, json, subprocess, sys, urllib.error, urllib.request
 answers = []
+def own(question):
+    command = ["/usr/local/sbin/" + question["program"], *question["arguments"]]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, cwd="/")
+        told = json.loads(done.stdout)
+        return [told["state"] in ("ok", "warning"), told["measured"], told["code"]]
+    except (OSError, subprocess.SubprocessError) as error:
+        return [False, str(error), ""]
+    except (ValueError, KeyError, TypeError):
+        return [False, (done.stderr or done.stdout).strip()[:300] or "status %d" % done.returncode, ""]
 for question in json.load(sys.stdin):
+    if question["kind"] == "own":
+        answers.append(own(question))
+        continue
     if question["kind"] == "unit":
         done = subprocess.run(["systemctl", "is-active", question["unit"]], capture_output=True, text=True)
         answers.append([done.stdout.strip() == "active", done.stdout.strip() or done.stderr.strip()])
@@ -60,6 +85,7 @@ class ProbeResult:
         measured: what was seen.
         remedy: what to do next; empty when all is well.
         seconds: how long the answer took.
+        cause: what is behind it; empty when all is well.
     """
 
     service: str
@@ -69,6 +95,7 @@ class ProbeResult:
     measured: str
     remedy: str = ""
     seconds: float = 0.0
+    cause: Cause = ""
 
 
 #: Runs a shell command as root on a host, by its name, and gives status and standard output.
@@ -113,8 +140,25 @@ def trust_store(workspace: Workspace, school: ResolvedSchool) -> ssl.SSLContext:
         authority = workspace.ca_dir / "ca.pem"
         if not authority.exists():
             raise FileNotFoundError(f"{authority} is not there: provision apply {school.id} makes it")
-        return ssl.create_default_context(cafile=str(workspace.ca_dir / "ca.pem"))
+        # Renewed by another program while this one runs (health --watch), it is another file.
+        about = authority.stat()
+        return _authority(str(authority), about.st_ino, about.st_mtime_ns)
+    return _system_store()
+
+
+@functools.cache
+def _system_store() -> ssl.SSLContext:
+    """Read once: it takes longer than getting a page, and a municipality has hundreds of pages."""
     return ssl.create_default_context()
+
+
+@functools.lru_cache(maxsize=4)
+def _authority(file: str, _inode: int, _written: int) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=file)
+
+
+class _SilentError(TimeoutError):
+    """Nothing came back when we knocked."""
 
 
 class _Https(http.client.HTTPSConnection):
@@ -127,14 +171,43 @@ class _Https(http.client.HTTPSConnection):
 
     def connect(self) -> None:
         """Connect to the address instead of looking the name up."""
-        plain = socket.create_connection((self._address, 443), timeout=_TIMEOUT)
-        self.sock = self._ssl.wrap_socket(plain, server_hostname=self.host)
+        try:
+            plain = socket.create_connection((self._address, 443), timeout=_TIMEOUT)
+            self.sock = self._ssl.wrap_socket(plain, server_hostname=self.host)
+        except TimeoutError as error:
+            raise _SilentError(str(error)) from error
+
+
+@contextmanager
+def asking(
+    workspace: Workspace, school: ResolvedSchool, hostname: str, trusted: ssl.SSLContext | None
+) -> Iterator[http.client.HTTPSConnection]:
+    """A connection to a school's host name that is not open yet, closed at the end.
+
+    Raises:
+        OSError: nobody knows the name.
+    """
+    address = names.resolve(workspace.names_file, hostname)
+    connection = _Https(hostname, address, trusted or trust_store(workspace, school))
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def fetch(
-    workspace: Workspace, school: ResolvedSchool, hostname: str, path: str
+    workspace: Workspace,
+    school: ResolvedSchool,
+    hostname: str,
+    path: str,
+    *,
+    trusted: ssl.SSLContext | None = None,
 ) -> tuple[int, Mapping[str, str], str]:
     """Get one page of a school over HTTPS.
+
+    Args:
+        trusted: what ``trust_store`` gave, for who gets several pages: reading the system's store takes longer than
+            getting a page.
 
     Returns:
         status, headers (lower-case names), and the body's beginning.
@@ -143,15 +216,36 @@ def fetch(
         OSError: no answer, or a certificate that is not trusted.
         http.client.HTTPException: the answer is no HTTP.
     """
-    address = names.resolve(workspace.names_file, hostname)
-    connection = _Https(hostname, address, trust_store(workspace, school))
-    try:
-        connection.request("GET", path, headers={"User-Agent": "provision-probe", "Connection": "close"})
+    with asking(workspace, school, hostname, trusted) as connection:
+        connection.request("GET", path, headers={"User-Agent": AGENT, "Connection": "close"})
         answer = connection.getresponse()
         body = _read(answer)
         return answer.status, {key.lower(): value for key, value in answer.getheaders()}, body
-    finally:
-        connection.close()
+
+
+def _change_over(
+    workspace: Workspace,
+    school: ResolvedSchool,
+    hostname: str,
+    path: str,
+    trusted: ssl.SSLContext | None,
+) -> tuple[int, bool]:
+    """Ask for a WebSocket; gives the status, and whether the answer is one to this very question.
+
+    Raises:
+        OSError, http.client.HTTPException: as ``fetch``.
+    """
+    key = b64encode(secrets.token_bytes(16)).decode()
+    headers = {
+        "User-Agent": AGENT, "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": key, "Origin": f"https://{hostname}",
+    }  # fmt: skip
+    # RFC 6455, section 1.3.
+    wanted = b64encode(hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest())  # noqa: S324
+    with asking(workspace, school, hostname, trusted) as connection:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("Sec-WebSocket-Accept", "").encode() == wanted
 
 
 def _read(answer: http.client.HTTPResponse) -> str:
@@ -173,57 +267,102 @@ def _outside(
     workspace: Workspace, school: ResolvedSchool, services: Sequence[ResolvedService]
 ) -> list[ProbeResult]:
     return [
-        _https(workspace, school, service, probe)
+        ask_outside(workspace, school, service, probe)
         for service in services
         for probe in service.definition.probes
-        if isinstance(probe, HttpsProbe)
+        if probe.outside
     ]
 
 
-def _https(
-    workspace: Workspace, school: ResolvedSchool, service: ResolvedService, probe: HttpsProbe
+def ask_outside(
+    workspace: Workspace,
+    school: ResolvedSchool,
+    service: ResolvedService,
+    probe: Probe,
+    *,
+    trusted: ssl.SSLContext | None = None,
 ) -> ProbeResult:
+    """Ask one question from outside.
+
+    Args:
+        trusted: what ``trust_store`` gave, for who asks several.
+    """
     started = time.monotonic()
-
-    def result(state: State, measured: str, remedy: str = "") -> ProbeResult:
-        return ProbeResult(
-            service.id,
-            probe.id,
-            probe.title.en,
-            state,
-            measured,
-            remedy,
-            round(time.monotonic() - started, 3),
-        )
-
+    again = f"provision apply {school.id} --service {service.id}"
+    state: State = "problem"
+    remedy = again
+    cause: Cause
     try:
-        status, _, body = fetch(workspace, school, service.hostname, probe.path)
+        if isinstance(probe, WebSocketProbe):
+            state, measured, cause = _websocket(workspace, school, service, probe, trusted)
+        elif isinstance(probe, HttpsProbe):
+            state, measured, cause = _page(workspace, school, service, probe, trusted)
+        else:
+            raise TypeError(f"{probe.id} is not asked from outside")
     except ssl.SSLCertVerificationError as error:
-        return result(
-            "problem",
-            f"certificate: {error.verify_message}",
-            f"provision apply {school.id} --service {service.id}",
-        )
+        measured, cause = f"certificate: {error.verify_message}", "certificate"
     except (OSError, http.client.HTTPException) as error:
-        return result(
+        state, measured, cause = (
             "unreachable",
-            f"no answer: {printable(str(error))[:200]}",
-            "is the server on? does the name point to it?",
+            f"no answer: {printable_line(str(error), 200)}",
+            cause_of(error),
         )
+        remedy = "is the server on? does the name point to it?"
+    return ProbeResult(
+        service.id,
+        probe.id,
+        probe.title.en,
+        state,
+        measured,
+        "" if state == "ok" else remedy,
+        round(time.monotonic() - started, 3),
+        cause,
+    )
+
+
+def _page(
+    workspace: Workspace,
+    school: ResolvedSchool,
+    service: ResolvedService,
+    probe: HttpsProbe,
+    trusted: ssl.SSLContext | None,
+) -> tuple[State, str, Cause]:
+    status, _, body = fetch(workspace, school, service.hostname, probe.path, trusted=trusted)
     if status != probe.status:
-        return result(
-            "problem",
-            f"answers {status} instead of {probe.status}",
-            f"provision apply {school.id} --service {service.id}",
-        )
+        exposed = status < 400 <= probe.status
+        return "problem", f"answers {status} instead of {probe.status}", "exposed" if exposed else "status"
     if probe.contains and (probe.contains in body) == probe.absent:
-        what = (
-            f"shows {probe.contains!r}, which must not be seen"
-            if probe.absent
-            else f"answers {status}, but without {probe.contains!r}"
-        )
-        return result("problem", what, f"provision apply {school.id} --service {service.id}")
-    return result("ok", f"answers {status}")
+        if probe.absent:
+            return "problem", f"shows {probe.contains!r}, which must not be seen", "exposed"
+        return "problem", f"answers {status}, but without {probe.contains!r}", "content"
+    return "ok", f"answers {status}", ""
+
+
+def _websocket(
+    workspace: Workspace,
+    school: ResolvedSchool,
+    service: ResolvedService,
+    probe: WebSocketProbe,
+    trusted: ssl.SSLContext | None,
+) -> tuple[State, str, Cause]:
+    status, right = _change_over(workspace, school, service.hostname, probe.path, trusted)
+    if status != http.HTTPStatus.SWITCHING_PROTOCOLS:
+        return "problem", f"answers {status} and opens no WebSocket", "content"
+    return (
+        ("ok", "opens a WebSocket", "") if right else ("problem", "answers as no WebSocket does", "content")
+    )
+
+
+def cause_of(error: Exception) -> Cause:
+    """What is behind a page that gave no answer."""
+    if isinstance(error, _SilentError):
+        return "silent"
+    if isinstance(error, TimeoutError):
+        return "late"
+    if isinstance(error, socket.gaierror):
+        return "name"
+    # What is no HTTP came over a connection all the same.
+    return "refused" if isinstance(error, OSError) else "status"
 
 
 def _inside(
@@ -231,26 +370,37 @@ def _inside(
 ) -> list[ProbeResult]:
     results: list[ProbeResult] = []
     for host in school.hosts:
-        asked = [
-            (service, probe)
-            for service in services
-            if service.host == host
-            for probe in service.definition.probes
-            if isinstance(probe, UnitProbe | LoopbackProbe)
-        ]
-        if asked:
-            results += _ask_host(school, host, asked, run_on)
+        results += ask_host(school, host, services, run_on)
     return results
 
 
-def _ask_host(
+def ask_host(
     school: ResolvedSchool,
     host: str,
-    asked: Sequence[tuple[ResolvedService, UnitProbe | LoopbackProbe]],
+    services: Sequence[ResolvedService],
     run_on: RemoteRun,
+    *,
+    own: bool = True,
 ) -> list[ProbeResult]:
+    """Ask a host all questions about its services in one round trip; nothing where there is none to ask.
+
+    Args:
+        own: whether the services' own programs are there to be asked.
+    """
+    asked = [
+        (service, probe)
+        for service in services
+        if service.host == host
+        for probe in service.definition.probes
+        if isinstance(probe, UnitProbe | LoopbackProbe) or (own and isinstance(probe, OwnProbe))
+    ]
+    if not asked:
+        return []
     questions: list[dict[str, Any]] = [
-        probe.model_dump(include={"kind", "unit", "port", "path", "status", "contains"}) for _, probe in asked
+        {"kind": probe.kind, "program": probe.program, "arguments": probe.arguments}
+        if isinstance(probe, OwnProbe)
+        else probe.model_dump(include={"kind", "unit", "port", "path", "status", "contains"})
+        for _, probe in asked
     ]
     started = time.monotonic()
     try:
@@ -265,6 +415,7 @@ def _ask_host(
                 "unreachable",
                 f"{host} gives no answer: {printable(str(error))[:200]}",
                 f"provision check {school.id}",
+                cause="silent",
             )
             for service, probe in asked
         ]
@@ -276,14 +427,36 @@ def _ask_host(
             probe.title.en,
             "ok" if good is True else "problem",
             printable(str(text))[:300],
-            "" if good is True else f"provision apply {school.id} --service {service.id}",
+            "" if good is True else _remedy(school, service, probe, str(code)),
             seconds,
+            "" if good is True else "down" if isinstance(probe, UnitProbe) else "content",
         )
-        for (service, probe), (good, text) in zip(asked, answers, strict=True)
+        for (service, probe), (good, text, code) in zip(asked, answers, strict=True)
     ]
 
 
-def _checked(status: int, out: str, count: int) -> list[tuple[object, object]]:
+def _remedy(
+    school: ResolvedSchool, service: ResolvedService, probe: UnitProbe | LoopbackProbe | OwnProbe, code: str
+) -> str:
+    if isinstance(probe, OwnProbe):
+        return own_sentences(school, service, probe, code)[1].en
+    return f"provision apply {school.id} --service {service.id}"
+
+
+def own_sentences(
+    school: ResolvedSchool, service: ResolvedService, probe: OwnProbe, code: str = ""
+) -> tuple[Sentence, Sentence]:
+    """Meaning and remedy of what a service's own program has found."""
+    advice = probe.advice(code)
+    values = {"school": school.id, "host": service.host, "hostname": service.hostname, "service": service.id}
+    title = Sentence.short(service.definition.title)
+    meaning, remedy = (
+        Sentence.of(text).filled(**values, title=title) for text in (advice.meaning, advice.remedy)
+    )
+    return meaning, remedy
+
+
+def _checked(status: int, out: str, count: int) -> list[tuple[object, object, object]]:
     """The host's answers.
 
     Raises:
@@ -294,4 +467,4 @@ def _checked(status: int, out: str, count: int) -> list[tuple[object, object]]:
     answers = json.loads(out)
     if not isinstance(answers, list) or len(answers) != count:
         raise ValueError("it answered something else than it was asked")
-    return [(good, text) for good, text in answers]
+    return [(good, text, *(code or [""])) for good, text, *code in answers]

@@ -2,8 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from provision.errors import Problem
 from provision.model import rules
 from provision.model.document import Document, Loc, read_document
+from provision.model.municipality import RepositoryCopy
 from provision.model.service import (
     AptSource,
     ArchiveSource,
@@ -76,6 +77,27 @@ class ServiceEntry:
         """Former names of settings -> their names of today, without the role's prefix."""
         prefix = f"{self.definition.id}_"
         return {old.removeprefix(prefix): new.removeprefix(prefix) for old, new in self.renamed.items()}
+
+    def repositories(self) -> Iterator[AptSource.Repository]:
+        """Upstream's package repositories that its releases may come from."""
+        for release in self.definition.releases:
+            for source in release.sources:
+                if isinstance(source, AptSource):
+                    yield from source.repositories
+
+    def with_copies(self, copies: Mapping[str, RepositoryCopy]) -> "ServiceEntry":
+        """The same service, which takes a city's copies instead of upstream's repositories.
+
+        Args:
+            copies: by the repository's name.
+        """
+        if not any(item.name in copies for item in self.repositories()):
+            return self
+        releases = tuple(
+            release.model_copy(update={"sources": tuple(_copied(one, copies) for one in release.sources)})
+            for release in self.definition.releases
+        )
+        return replace(self, definition=self.definition.model_copy(update={"releases": releases}))
 
     def systems_of(self, release: ReleaseOffer) -> tuple[str, ...]:
         """The systems that a release runs on: its own list, or all of the service's."""
@@ -291,8 +313,18 @@ def _check_definition(entry: ServiceEntry, document: Document) -> list[Problem]:
             )
         )
     php = definition.needs.php
-    named = [(("needs", "site", "max_body_mb"), site.max_body_mb)] if site else []
+    named: list[tuple[Loc, int | str]] = (
+        [(("needs", "site", "max_body_mb"), site.max_body_mb)] if site else []
+    )
     named += [(("needs", "php", "upload_mb"), php.upload_mb)] if php else []
+    small = definition.resources.small_host
+    named += [(("resources", "small_host"), small)] if small else []
+    turn = definition.needs.turn
+    if turn:
+        named += [
+            (("needs", "turn", "public_address"), turn.public_address),
+            (("needs", "turn", "local_address"), turn.local_address),
+        ]
     found += [
         document.problem(
             loc,
@@ -315,6 +347,7 @@ def _check_definition(entry: ServiceEntry, document: Document) -> list[Problem]:
             ("databases", "postgresql", definition.needs.databases),
             ("redis", "redis", definition.needs.redis),
             ("php", "php", php),
+            ("turn", "coturn", turn),
         )
         if wanted and role not in definition.needs.roles
     ]
@@ -350,6 +383,25 @@ def _check_definition(entry: ServiceEntry, document: Document) -> list[Problem]:
                 if not (role_dir / "files" / name).exists()
             ]
     return found
+
+
+def _copied(
+    source: AptSource | ArchiveSource | NpmSource, copies: Mapping[str, RepositoryCopy]
+) -> AptSource | ArchiveSource | NpmSource:
+    """A source that reads the city's copies."""
+    if not isinstance(source, AptSource):
+        return source
+    repositories = []
+    for item in source.repositories:
+        copy = copies.get(item.name)
+        values: dict[str, str | None] = {}
+        if copy is not None:
+            values = {"uri": copy.uri, "key_url": copy.key_url or item.key_url}
+            if copy.fingerprint is not None:
+                # Another key than upstream's, which the role may have in a file.
+                values |= {"fingerprint": copy.fingerprint, "key": f"{item.name}-copy.asc"}
+        repositories.append(item.model_copy(update=values))
+    return source.model_copy(update={"repositories": tuple(repositories)})
 
 
 def _files_of(source: AptSource | ArchiveSource | NpmSource) -> list[tuple[Loc, str]]:

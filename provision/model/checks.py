@@ -19,9 +19,17 @@ from provision.model import rules
 from provision.model.catalog import ServiceEntry
 from provision.model.certificates import check_pair
 from provision.model.document import Document, Loc, parse_document, read_document
-from provision.model.municipality import SLUG_PATTERN, AcmeTls, InternalTls, Municipality, ProvidedTls
-from provision.model.school import Host, School, ServiceUse
+from provision.model.municipality import (
+    SLUG_PATTERN,
+    AcmeTls,
+    Host,
+    InternalTls,
+    Municipality,
+    ProvidedTls,
+)
+from provision.model.school import School, ServiceUse
 from provision.model.settings import check_settings
+from provision.model.support import Support, SupportPerson, check_support
 from provision.model.wording import FORMS, Vocabulary, listed, problems_of
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -43,6 +51,10 @@ RESERVED_LOGINS = (
     "sshd",
     "www-data",
     "postgres",
+    "prosody",
+    "jicofo",
+    "jvb",
+    "turnserver",
     "redis",
     "backup",
     "mail",
@@ -69,6 +81,7 @@ _FALLBACKS: Mapping[str, Mapping[str, Any]] = {
         "data_protection_officer": _FALLBACK_CONTACT,
         "tls": {"mode": "internal"},
     },
+    "Support": {"schema": 1},
 }
 
 
@@ -177,6 +190,27 @@ def draft_schools(
     return drafts, problems
 
 
+def draft_support(
+    directory: Path, schools: Set[str], words: Vocabulary
+) -> tuple[dict[str, tuple[SupportPerson, ...]], list[Problem]]:
+    """Read every file of ``support/``: who may see how the servers of each school are.
+
+    Args:
+        schools: ids of the schools that there are.
+    """
+    people: dict[str, tuple[SupportPerson, ...]] = {}
+    problems: list[Problem] = []
+    for file in sorted(directory.iterdir() if directory.is_dir() else ()):
+        if file.name.startswith(".") or file.suffix.lower() not in (".yml", ".yaml"):
+            continue
+        made = draft(read_document(file), Support, words)
+        problems += made.problems
+        if made.model is not None and not made.problems:
+            problems += check_support(made.document, made.model, schools)
+            people[made.id] = made.model.people
+    return people, problems
+
+
 def _file_name_problem(file: Path, other: Path | None) -> Problem | None:
     """What is wrong with a school file's name; ``other`` has the same name but for case or ending."""
 
@@ -233,19 +267,24 @@ def check_all(
     city = municipality.model
     if city is not None:
         found += _check_municipality(path, municipality, city, catalog)
+    if city is not None:
+        found += _check_hosts(path, municipality.document, city.hosts, catalog)
+        found += _check_sudo_passwords(municipality.document, city.hosts, city)
     for made in drafts:
         found += made.problems
         if made.model is not None:
-            found += _check_hosts(path, made, made.model, catalog)
+            found += _check_hosts(path, made.document, made.model.hosts, catalog)
             if city is not None:
-                found += _check_sudo_passwords(made, made.model, city)
+                found += _check_sudo_passwords(made.document, made.model.hosts, city)
+                found += _check_host_names(made, made.model, municipality)
             found += _check_services(made, made.model, city, catalog, broken)
             found += _check_logins(made.document, catalog)
             if city is not None:
                 found += _check_tls(path, made, made.model, municipality, city)
     if city is not None and not municipality.problems:
         found += _check_log_names(path, municipality, city, drafts)
-    found += _check_duplicates(drafts, city)
+    found += _check_shared(drafts, city, catalog)
+    found += _check_duplicates(drafts, municipality)
     problems = [problem for problem in found if problem.code not in NOTES]
     return problems, [problem for problem in found if problem.code in NOTES]
 
@@ -253,6 +292,25 @@ def check_all(
 def system_of(host: Host, municipality: Municipality) -> str:
     """A host's operating system, with the default filled in."""
     return host.system or municipality.defaults.system
+
+
+def _check_repositories(document: Document, city: Municipality, catalog: Catalog) -> Iterator[Problem]:
+    known = sorted({item.name for entry in catalog.values() for item in entry.repositories()})
+    for name, copied in city.repositories.items():
+        if name not in known:
+            yield document.problem(
+                ("repositories", name),
+                f'No service has a package repository "{name}".',
+                rules.did_you_mean(name, known) or (f"There are: {listed(known)}." if known else ""),
+                code="unknown-repository",
+            )
+        if copied.fingerprint is not None and copied.key_url is None:
+            yield document.problem(
+                ("repositories", name, "fingerprint"),
+                "fingerprint: where the servers get this key is not said.",
+                "Add key_url; or remove fingerprint, where the copy still has upstream's signature.",
+                code="no-key-url",
+            )
 
 
 def _check_municipality(
@@ -272,6 +330,7 @@ def _check_municipality(
         yield from _check_exists(
             path, city.audit.time_stamp.ca_file, document, ("audit", "time_stamp", "ca_file")
         )
+    yield from _check_repositories(document, city, catalog)
     if not city.audit.enabled and not city.lab:
         yield document.problem(
             ("audit", "enabled"),
@@ -406,13 +465,15 @@ def _check_key_file(path: Path, file: Path, document: Document, loc: Loc) -> Ite
         )
 
 
-def _check_hosts(path: Path, made: Draft[School], school: School, catalog: Catalog) -> Iterator[Problem]:
+def _check_hosts(
+    path: Path, document: Document, hosts: Mapping[str, Host], catalog: Catalog
+) -> Iterator[Problem]:
     known = sorted(_systems(catalog))
-    for name, host in school.hosts.items():
+    for name, host in hosts.items():
         if host.ssh_key is not None:
-            yield from _check_key_file(path, host.ssh_key, made.document, ("hosts", name, "ssh_key"))
+            yield from _check_key_file(path, host.ssh_key, document, ("hosts", name, "ssh_key"))
         if host.system and known and host.system not in known:
-            yield made.document.problem(
+            yield document.problem(
                 ("hosts", name, "system"),
                 f"system: no service runs on {host.system}. Allowed: {listed(known)}.",
                 # Another version of the same system was not meant.
@@ -423,18 +484,95 @@ def _check_hosts(path: Path, made: Draft[School], school: School, catalog: Catal
             )
 
 
-def _check_sudo_passwords(made: Draft[School], school: School, city: Municipality) -> Iterator[Problem]:
+def _check_sudo_passwords(
+    document: Document, hosts: Mapping[str, Host], city: Municipality
+) -> Iterator[Problem]:
     """An operator's account has keys and no password; the tool's own must keep the one that it needs for sudo."""
     logins = {operator.login for operator in city.operators}
-    for name, host in school.hosts.items():
+    for name, host in hosts.items():
         user = host.user or city.defaults.ssh_user
         if host.become_password and user in logins:
-            yield made.document.problem(
+            yield document.problem(
                 ("hosts", name, "become_password"),
                 f'become_password: "{user}" is an operator of the municipality, whose password would be taken away.',
                 "Log in as another user here, or leave become_password out: operators need no password for sudo.",
                 code="operator-with-password",
             )
+
+
+def _check_host_names(
+    made: Draft[School], school: School, municipality: Draft[Municipality]
+) -> Iterator[Problem]:
+    """A school's server must not be called as one that schools share: nobody would know which one is meant."""
+    shared = municipality.model.hosts if municipality.model else {}
+    for name in school.hosts:
+        if name in shared:
+            line = municipality.document.line_of(("hosts", name))
+            yield made.document.problem(
+                ("hosts", name),
+                f'The municipality has a shared host "{name}" already (municipality.yml, line {line}).',
+                "Give this one another name; a service that is to run on the shared one says `host: "
+                + name
+                + "`.",
+                code="shared-host-name",
+                key=True,
+            )
+
+
+def _check_shared(
+    drafts: Sequence[Draft[School]], city: Municipality | None, catalog: Catalog
+) -> Iterator[Problem]:
+    """Schools that share a server share one installation: they must want the same of it; told at the later place."""
+    first_uses: dict[str, tuple[Draft[School], str, ServiceUse]] = {}
+    for made in drafts:
+        for name, use in made.model.services.items() if made.model is not None and city is not None else ():
+            if use.host is None or use.host not in city.hosts or name not in catalog:  # type: ignore[union-attr]
+                continue
+            if catalog[name].definition.shared is None:
+                yield made.document.problem(
+                    ("services", name, "host"),
+                    f'host: "{use.host}" is for several schools (municipality.yml), and one {name} serves one school.',
+                    "Put it on a host of the school.",
+                    code="not-for-several",
+                )
+                continue
+            first = first_uses.setdefault(use.host, (made, name, use))
+            if first[0] is not made:
+                yield from _check_agreement(made, name, use, first)
+            elif first[1] != name:
+                yield from _check_sharing(made.document, use.host, [first[1], name], catalog)
+
+
+def _check_agreement(
+    made: Draft[School], name: str, use: ServiceUse, first: tuple[Draft[School], str, ServiceUse]
+) -> Iterator[Problem]:
+    other, other_name, other_use = first
+    where = f"schools/{other.document.path.name}, line"
+    if other_name != name:
+        line = other.document.line_of(("services", other_name))
+        yield made.document.problem(
+            ("services", name),
+            f'"{other_name}" of {other.id} is on the shared host "{use.host}" already ({where} {line}).',
+            "Take another host for one of the two.",
+            code="cannot-share-host",
+            key=True,
+        )
+        return
+    for key in ("hostname", "version", "settings"):
+        mine, theirs = getattr(use, key), getattr(other_use, key)
+        if mine == theirs or _MISSING in (mine, theirs):
+            continue
+        loc: Loc = ("services", name, key)
+        their_loc: Loc = ("services", name, key)
+        line = other.document.line_of(their_loc if other.has(*their_loc) else ("services", name))
+        yield made.document.problem(
+            loc if made.has(*loc) else ("services", name),
+            f'{key}: {other.id} shares the host "{use.host}" and wants another one ({where} {line}); '
+            f"one {name} serves both.",
+            "Write the same in both files, or take a host of the school's own.",
+            code="shared-host-differs",
+            key=not made.has(*loc),
+        )
 
 
 def _systems(catalog: Catalog) -> set[str]:
@@ -453,7 +591,7 @@ def _check_services(
     placed: dict[str, list[str]] = {}
     for name, use in school.services.items():
         entry = catalog.get(name)
-        host, problem = _host_of(made, school, name, use)
+        host, problem = _host_of(made, school, name, use, city)
         if entry is None:
             if name not in broken:
                 yield _unknown_service(made, name, catalog)
@@ -466,13 +604,19 @@ def _check_services(
         if host is None or entry is None:
             continue
         placed.setdefault(host, []).append(name)
-        system = school.hosts[host].system
+        system = _all_hosts(school, city)[host].system
         # A system that nobody knows, or that was no text, has been told.
-        unclear = made.has("hosts", host, "system") and system not in _systems(catalog)
+        written = made.has("hosts", host, "system") if host in school.hosts else system is not None
+        unclear = written and system not in _systems(catalog)
         if city is not None and not unclear:
             yield from _check_release(made.document, school, city, entry, host)
     for host, names in placed.items():
         yield from _check_sharing(made.document, host, names, catalog)
+
+
+def _all_hosts(school: School, city: Municipality | None) -> dict[str, Host]:
+    """The school's servers, and those that it may share."""
+    return {**(city.hosts if city is not None else {}), **school.hosts}
 
 
 def _unknown_service(made: Draft[School], name: str, catalog: Catalog) -> Problem:
@@ -487,12 +631,15 @@ def _unknown_service(made: Draft[School], name: str, catalog: Catalog) -> Proble
 
 
 def _host_of(
-    made: Draft[School], school: School, name: str, use: ServiceUse
+    made: Draft[School], school: School, name: str, use: ServiceUse, city: Municipality | None
 ) -> tuple[str | None, Problem | None]:
     """The host that a service runs on; None when that is not clear, with the problem unless it is known."""
     loc = ("services", name)
     written = made.document.data.get("hosts") if isinstance(made.document.data, dict) else None
     chosen = use.host
+    shared = city.hosts if city is not None else {}
+    if chosen in shared and not (isinstance(written, dict) and chosen in written):
+        return chosen, None
     if not isinstance(written, dict) or not written or (chosen is None and made.has(*loc, "host")):
         return None, None
     if chosen is None and len(written) > 1:
@@ -508,8 +655,8 @@ def _host_of(
     elif chosen not in written:
         return None, made.document.problem(
             (*loc, "host"),
-            f'host: this school has no host "{chosen}". Allowed: {listed(written)}.',
-            rules.did_you_mean(chosen, written),
+            f'host: this school has no host "{chosen}". Allowed: {listed([*written, *shared])}.',
+            rules.did_you_mean(chosen, [*written, *shared]),
             code="unknown-host",
         )
     return (chosen if chosen in school.hosts else None), None
@@ -521,11 +668,12 @@ def _check_release(
     """Whether the host's system and the version fit the service."""
     name = entry.definition.id
     use, loc = school.services[name], ("services", name)
-    system = system_of(school.hosts[host], city)
+    hosts = _all_hosts(school, city)
+    system = system_of(hosts[host], city)
     if system not in entry.definition.systems:
         fitting = [
             f"host {other}"
-            for other, its in school.hosts.items()
+            for other, its in hosts.items()
             if its.address != _MISSING and system_of(its, city) in entry.definition.systems
         ]
         wanted = listed(entry.definition.systems)
@@ -645,43 +793,79 @@ def _check_tls(
                 yield document.problem(loc, message, remedy, code=finding.code)
 
 
-def _check_duplicates(drafts: Sequence[Draft[School]], city: Municipality | None) -> Iterator[Problem]:
+@dataclass(frozen=True, slots=True)
+class _Owned:
+    """Something that only one school or service may have, and where it stands."""
+
+    key: tuple[Any, ...]
+    document: Document
+    loc: Loc
+    what: str
+    owner: str
+
+
+def _check_duplicates(
+    drafts: Sequence[Draft[School]], municipality: Draft[Municipality]
+) -> Iterator[Problem]:
     """What only one school or service may have; told at the later place, with the first one's."""
+    city = municipality.model
     default_port = city.defaults.ssh_port if city else 22
-    seen: dict[tuple[Any, ...], tuple[Document, Loc, str]] = {}
-    for made in drafts:
-        if made.model is None:
+    shared: Mapping[str, Host] = city.hosts if city else {}
+    seen: dict[tuple[Any, ...], _Owned] = {}
+    for item in _owned_hosts(municipality, shared, default_port, "the shared host"):
+        seen.setdefault(item.key, item)
+    for item in (
+        item
+        for made in drafts
+        if made.model is not None
+        for item in (
+            *_owned_names(made, made.model, shared),
+            *_owned_hosts(made, made.model.hosts, default_port, "the host"),
+        )
+    ):
+        first = seen.setdefault(item.key, item)
+        # Several schools name the same service of a shared host: that is what it is for.
+        if first is item or (first.owner == item.owner and "shared host" in item.owner):
             continue
-        owned: list[tuple[tuple[Any, ...], Loc, str, str]] = []
-        domain = made.model.domain
-        if domain != _MISSING:
-            owned.append((("domain", domain), ("domain",), f'domain: "{domain}"', f'the school "{made.id}"'))
-        for name, use in made.model.services.items():
-            if use.hostname == _MISSING:
-                continue
-            loc: Loc = ("services", name, "hostname")
-            owner = f'the service "{name}"'
-            owned.append((("hostname", use.hostname), loc, f'hostname: "{use.hostname}"', owner))
-        for name, host in made.model.hosts.items():
-            if host.address == _MISSING or (made.has("hosts", name, "port") and host.port is None):
-                continue
-            port = host.port or default_port
-            # Behind two jump hosts the same private address is two servers.
-            key = ("address", host.address, port, host.jump)
-            what = f'address: "{host.address}", port {port}'
-            owned.append((key, ("hosts", name, "address"), what, f'the host "{name}"'))
-        for key, loc, what, owner in owned:
-            first = seen.setdefault(key, (made.document, loc, owner))
-            if first[1] == loc and first[0] is made.document:
-                continue
-            document, first_loc, first_owner = first
-            same = document is made.document
-            where = f"line {document.line_of(first_loc)}"
-            if not same:
-                where = f"{document.path.parent.name}/{document.path.name}, {where}"
-            yield made.document.problem(
-                loc,
-                f"{what} belongs to {first_owner} already ({where}).",
-                "Each name and each server may be used once.",
-                code=f"duplicate-{key[0]}",
-            )
+        where = f"line {first.document.line_of(first.loc)}"
+        if first.document is municipality.document:
+            where = f"{first.document.path.name}, {where}"
+        elif first.document is not item.document:
+            where = f"{first.document.path.parent.name}/{first.document.path.name}, {where}"
+        yield item.document.problem(
+            item.loc,
+            f"{item.what} belongs to {first.owner} already ({where}).",
+            "Each name and each server may be used once.",
+            code=f"duplicate-{item.key[0]}",
+        )
+
+
+def _owned_names(made: Draft[School], school: School, shared: Mapping[str, Host]) -> Iterator[_Owned]:
+    domain = school.domain
+    if domain != _MISSING:
+        key = ("domain", domain)
+        yield _Owned(key, made.document, ("domain",), f'domain: "{domain}"', f'the school "{made.id}"')
+    for name, use in school.services.items():
+        unclear = shared and use.host and use.host not in {*school.hosts, *shared}
+        if use.hostname == _MISSING or unclear:
+            # On a host that nobody knows: which one was meant decides whether the name may be there twice.
+            continue
+        on = (
+            f' on the shared host "{use.host}"' if use.host in shared and use.host not in school.hosts else ""
+        )
+        loc: Loc = ("services", name, "hostname")
+        what, owner = f'hostname: "{use.hostname}"', f'the service "{name}"{on}'
+        yield _Owned(("hostname", use.hostname), made.document, loc, what, owner)
+
+
+def _owned_hosts(
+    made: Draft[Any], hosts: Mapping[str, Host], default_port: int, kind: str
+) -> Iterator[_Owned]:
+    for name, host in hosts.items():
+        if host.address == _MISSING or (made.has("hosts", name, "port") and host.port is None):
+            continue
+        port = host.port or default_port
+        # Behind two jump hosts the same private address is two servers.
+        key = ("address", host.address, port, host.jump)
+        what = f'address: "{host.address}", port {port}'
+        yield _Owned(key, made.document, ("hosts", name, "address"), what, f'{kind} "{name}"')

@@ -46,11 +46,43 @@ Hostname = Annotated[
     AfterValidator(rules.hostname),
     WithJsonSchema({"type": "string", "pattern": rules.HOSTNAME_PATTERN}),
 ]
+Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{40}$")]
 PublicKey = Annotated[
     str,
     AfterValidator(rules.ssh_public_key),
     WithJsonSchema({"type": "string", "pattern": r"^(ssh|ecdsa|sk)-\S+\s+[A-Za-z0-9+/]+=*(\s.*)?$"}),
 ]
+
+
+Jump = Annotated[str, AfterValidator(rules.jump), WithJsonSchema({"type": "string", "minLength": 1})]
+
+
+class Host(Strict):
+    """A server, as the administrator reaches it: of a school, or shared by several.
+
+    Args:
+        address: IPv4 or IPv6 address, or host name.
+        jump: ``[user@]host[:port]`` of a jump host, for servers behind one.
+        ssh_key: private key file; without one the ssh-agent's keys are used.
+        become_password: the user's sudo password is in the vault of each school that uses it, as
+            ``host_<name>_become_password``; without it sudo must not ask.
+    """
+
+    address: Annotated[
+        Address, Field(description="IPv4 or IPv6 address, or DNS name, by which SSH reaches it.")
+    ]
+    user: Annotated[UserName | None, Field(description="User of SSH: root, or one with sudo.")] = None
+    port: Annotated[PortNumber | None, Field(description="Port of SSH; 22 when left out.")] = None
+    system: Annotated[System | None, Field(description="Operating system, such as debian-12.")] = None
+    ssh_key: Annotated[
+        Path | None, Field(description="Private key file; without one the keys of ssh-agent are used.")
+    ] = None
+    jump: Annotated[
+        Jump | None, Field(description="Jump host as [user@]host[:port], for a server behind one.")
+    ] = None
+    become_password: Annotated[
+        Yes, Field(description="The sudo password is in the vault; without it sudo must not ask.")
+    ] = False
 
 
 class Contact(Strict):
@@ -215,6 +247,25 @@ class SchoolAudit(Strict):
     ] = ()
 
 
+class RepositoryCopy(Strict):
+    """A copy of an upstream's apt repository, which the schools' servers read instead of upstream's.
+
+    A faithful copy keeps upstream's signature, so that nobody has to trust who made it. One that is signed anew
+    (aptly, reprepro) has a key of the city's.
+
+    Args:
+        key_url: where the servers fetch the public key; upstream's address when left out.
+        fingerprint: of that key; upstream's when left out.
+    """
+
+    uri: Annotated[Url, Field(description="Address of the copy.")]
+    key_url: Annotated[Url | None, Field(description="Where the servers fetch the key that signs it.")] = None
+    fingerprint: Annotated[
+        Fingerprint | None,
+        Field(description="Fingerprint of the key, where the copy is signed anew: 40 signs of 0-9 and A-F."),
+    ] = None
+
+
 class Municipality(Strict):
     """One ``municipality.yml``."""
 
@@ -233,6 +284,13 @@ class Municipality(Strict):
     defaults: Annotated[Defaults, Field(description="What schools have unless they say otherwise.")] = (
         Defaults()
     )
+    hosts: Annotated[
+        dict[Slug, Host],
+        Field(
+            default_factory=dict,
+            description="Servers that several schools share; a service of a school names one as its host.",
+        ),
+    ]
     operators: Annotated[
         tuple[Operator, ...], Field(description="People who get an account with sudo on every server.")
     ] = ()
@@ -242,6 +300,13 @@ class Municipality(Strict):
     mirror: Annotated[
         Line | None, Field(description="Directory or web address with copies of upstream's files.")
     ] = None
+    repositories: Annotated[
+        dict[Identifier, RepositoryCopy],
+        Field(
+            default_factory=dict,
+            description="Copies of upstream's apt repositories by their names, such as jitsi, that servers read.",
+        ),
+    ]
     lab: Annotated[
         Yes, Field(description="These are disposable servers: releases not fit for a school may be used.")
     ] = False

@@ -35,7 +35,8 @@ SSH_KEY_TYPES = (
     "sk-ecdsa-sha2-nistp256@openssh.com",
     "ssh-rsa",
 )
-_MIN_RSA_BITS = 2048
+#: BSI TR-02102-1 and CCN-STIC 807 ask 3000 bits of RSA; what operators have had for years may have 2048.
+_MIN_RSA_BITS, _MIN_NEW_RSA_BITS = 2048, 3072
 
 
 def refuse(message: str, remedy: str = "", code: str = "bad-value") -> PydanticCustomError:
@@ -297,8 +298,16 @@ def _locale_remedy(value: str) -> str:
     )
 
 
-def ssh_public_key(value: str) -> str:
+def support_key(value: str) -> str:
+    """A public key of support people: without its remark, and RSA only from 3072 bits on."""
+    return " ".join(ssh_public_key(value, _MIN_NEW_RSA_BITS).split()[:2])
+
+
+def ssh_public_key(value: str, least_bits: int = _MIN_RSA_BITS) -> str:
     """One public key as in ``authorized_keys``: type, base64, and a comment if you like; no options in front.
+
+    Args:
+        least_bits: of a key of RSA.
 
     Source: RFC 4253, 6.6 (the blob begins with the name of its type), sshd(8), AUTHORIZED_KEYS FILE FORMAT.
     """
@@ -338,9 +347,9 @@ def ssh_public_key(value: str) -> str:
     if kind == "ssh-rsa":
         # RFC 4253, 6.6: the exponent, then the modulus.
         bits = int.from_bytes(parts[1], "big").bit_length()
-        if bits < _MIN_RSA_BITS:
+        if bits < least_bits:
             raise refuse(
-                f"This RSA key has {bits} bits; at least {_MIN_RSA_BITS} are needed.",
+                f"This RSA key has {bits} bits; at least {least_bits} are needed.",
                 "Make a new pair: ssh-keygen -t ed25519.",
                 "weak-ssh-key",
             )

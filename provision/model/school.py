@@ -1,60 +1,28 @@
 """``schools/<id>.yml``: one school, its servers and its services."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import Field
 
-from provision.model import rules
 from provision.model.municipality import (
-    Address,
     Email,
+    Host,
     Hostname,
     Locale,
     SchoolAudit,
     Slug,
     Timezone,
     Tls,
-    UserName,
 )
-from provision.model.service import Identifier, Line, PortNumber, Release, Strict, System, Yes
-
-Jump = Annotated[str, AfterValidator(rules.jump), WithJsonSchema({"type": "string", "minLength": 1})]
-
-
-class Host(Strict):
-    """A server of the school, as the administrator reaches it.
-
-    Args:
-        address: IPv4 or IPv6 address, or host name.
-        jump: ``[user@]host[:port]`` of a jump host, for servers behind one.
-        ssh_key: private key file; without one the ssh-agent's keys are used.
-        become_password: the user's sudo password is in the school's vault as
-            ``host_<name>_become_password``; without it sudo must not ask.
-    """
-
-    address: Annotated[
-        Address, Field(description="IPv4 or IPv6 address, or DNS name, by which SSH reaches it.")
-    ]
-    user: Annotated[UserName | None, Field(description="User of SSH: root, or one with sudo.")] = None
-    port: Annotated[PortNumber | None, Field(description="Port of SSH; 22 when left out.")] = None
-    system: Annotated[System | None, Field(description="Operating system, such as debian-12.")] = None
-    ssh_key: Annotated[
-        Path | None, Field(description="Private key file; without one the keys of ssh-agent are used.")
-    ] = None
-    jump: Annotated[
-        Jump | None, Field(description="Jump host as [user@]host[:port], for a server behind one.")
-    ] = None
-    become_password: Annotated[
-        Yes, Field(description="The sudo password is in the vault; without it sudo must not ask.")
-    ] = False
+from provision.model.service import Identifier, Line, Release, Strict, Yes
 
 
 class ServiceUse(Strict):
     """A service that the school has switched on.
 
     Args:
-        host: name of the host that it runs on; may be left out when there is one.
+        host: name of the school's host that it runs on, or of a shared one of the municipality; may be left out when
+            the school has one.
         hostname: DNS name that people open, such as ``pad.escola-mar.cat``.
         version: a release of ``service.yml``; without one the newest that fits the host.
         accept_end_of_life: the explicit word that a new installation of a release past its end of life needs.
@@ -62,7 +30,10 @@ class ServiceUse(Strict):
     """
 
     host: Annotated[
-        Slug | None, Field(description="The server that it runs on; needed when the school has several.")
+        Slug | None,
+        Field(
+            description="The server that it runs on, the school's or a shared one; needed when the school has several."
+        ),
     ] = None
     hostname: Annotated[Hostname, Field(description="DNS name that people open.")]
     version: Annotated[

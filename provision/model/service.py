@@ -3,8 +3,9 @@
 Python knows no application by name. Whatever it must know of one is declared here, once.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -24,6 +25,11 @@ Yes = Annotated[bool, Field(strict=True)]
 PortNumber = Annotated[int, Field(strict=True, ge=1, le=65535)]
 PhpExtension = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,30}$")]
 PhpSetting = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,60}$")]
+AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/-]+$")]
+#: Value of the HTTP header; nothing in it may end nginx's quotes.
+PermissionsPolicy = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9 ()=,*:/.-]{1,300}$")]
+#: A program of ours in ``/usr/local/sbin``.
+Program = Annotated[str, StringConstraints(pattern=r"^provision-[a-z][a-z0-9-]{0,30}$")]
 #: ISO 8601.
 Day = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 Whole = Annotated[int, Field(strict=True, ge=0)]
@@ -57,18 +63,28 @@ class Site(Strict):
             rendered by Python with ``hostname``, ``settings``, ``school``, ``service`` and ``version``, the release
             that is to be there.
         max_body_mb: largest request body in MiB, a number or the name of a setting.
+        permissions_policy: what its pages may use in the browser, such as a camera; the web server's own rule, which
+            lets them use nothing of the kind, when left out.
     """
 
     locations: str
     max_body_mb: Whole | str = 10
+    permissions_policy: PermissionsPolicy | None = None
 
 
 class Port(Strict):
-    """A port that must be reachable from outside, besides 80 and 443 of nginx."""
+    """A port that must be reachable from outside, besides 80 and 443 of nginx.
+
+    Args:
+        to: the last port of a range that begins with ``port``.
+        programs: who may listen there before an apply, where the service brings a web server of its own.
+    """
 
     port: PortNumber
+    to: PortNumber | None = None
     protocol: Literal["tcp", "udp"] = "tcp"
     why: str
+    programs: tuple[str, ...] = ()
 
 
 class Redis(Strict):
@@ -105,22 +121,67 @@ class Php(Strict):
     settings: dict[PhpSetting, bool | int | str] = Field(default_factory=dict)
 
 
+class Turn(Strict):
+    """A TURN server for the service's calls, on the same host and with the certificate of the service's site.
+
+    Args:
+        public_address: name of the setting with the address that a router hands on to the host, which may be empty.
+        local_address: name of the setting with the host's own address behind that router, which may be empty.
+    """
+
+    public_address: str
+    local_address: str
+
+
 class Needs(Strict):
-    """What the service asks of the base roles. ``roles`` lists further base roles, in order."""
+    """What the service asks of the base roles.
+
+    Args:
+        roles: further base roles, in order.
+        certificate: a certificate for its host name, where it brings a web server of its own (no ``site``).
+    """
 
     roles: tuple[Identifier, ...] = ()
     databases: tuple[Database, ...] = ()
     redis: tuple[Redis, ...] = ()
     php: Php | None = None
     site: Site | None = None
+    turn: Turn | None = None
+    certificate: Yes = False
+
+    @property
+    def has_certificate(self) -> bool:
+        """Whether there is a certificate for the service's host name."""
+        return self.site is not None or self.certificate
 
 
 class Resources(Strict):
-    """What the service needs, its Redis instances included, in MiB and cores, for a school of 300 to 500 pupils."""
+    """What the service needs, its Redis instances included, in MiB and cores, for a school of 300 to 500 pupils.
+
+    Args:
+        addresses: kinds of public or private addresses that the server must have.
+        small_host: name of the setting (``true`` or ``false``) that lets a smaller server pass. With it the figures are
+            a requirement: cores and addresses are looked at too. For a service with a server of its own,
+            ``memory_mb`` is what the whole server must have.
+    """
 
     memory_mb: Whole
     disk_mb: Whole
     cpus: Whole = 1
+    addresses: tuple[Literal["ipv4", "ipv6"], ...] = ()
+    small_host: Identifier | None = None
+
+
+class Alone(Strict):
+    """What must not be on the server of a service that needs one of its own.
+
+    Args:
+        until: a file that is there as soon as the service is: before, nothing else may listen to the outside.
+        packages: packages that must not be there.
+    """
+
+    until: AbsolutePath
+    packages: tuple[str, ...] = ()
 
 
 class Secret(Strict):
@@ -234,6 +295,8 @@ class ReleaseOffer(Strict):
 class HttpsProbe(Strict):
     """The page answers over HTTPS, by the service's host name, with a certificate that is trusted."""
 
+    outside: ClassVar[bool] = True
+
     id: Identifier
     kind: Literal["https"]
     title: Text
@@ -243,8 +306,21 @@ class HttpsProbe(Strict):
     absent: Yes = False
 
 
+class WebSocketProbe(Strict):
+    """The service changes from HTTPS to a WebSocket (RFC 6455, section 4): people see each other type."""
+
+    outside: ClassVar[bool] = True
+
+    id: Identifier
+    kind: Literal["websocket"]
+    title: Text
+    path: str
+
+
 class UnitProbe(Strict):
     """A systemd unit is active on the host."""
+
+    outside: ClassVar[bool] = False
 
     id: Identifier
     kind: Literal["unit"]
@@ -255,6 +331,8 @@ class UnitProbe(Strict):
 class LoopbackProbe(Strict):
     """An address on the host's own loopback answers, asked over SSH."""
 
+    outside: ClassVar[bool] = False
+
     id: Identifier
     kind: Literal["loopback"]
     title: Text
@@ -263,8 +341,67 @@ class LoopbackProbe(Strict):
     status: Whole = 200
     contains: str | None = None
 
+    @property
+    def question(self) -> dict[str, object]:
+        """What is asked: the server answers a question only where its ``probe.json`` has the very same (role base)."""
+        return self.model_dump(include={"port", "path", "status", "contains"})
 
-Probe = Annotated[HttpsProbe | UnitProbe | LoopbackProbe, Field(discriminator="kind")]
+
+#: What the sentences of a service's own probe may speak of, as ``{hostname}``.
+PLACES = ("host", "hostname", "school", "service", "title")
+
+
+def _with_known_places(text: Text) -> Text:
+    for sentence in (text.ca, text.es, text.en):
+        for name in re.findall(r"\{([^{}]*)\}", sentence):
+            if name not in PLACES:
+                places = ", ".join(f"{{{place}}}" for place in PLACES)
+                raise rules.refuse(
+                    f"the sentence speaks of {{{name}}}, which is not known", f"it may speak of {places}"
+                )
+    return text
+
+
+class Advice(Strict):
+    """What a fault means for the school, and what to do next; places such as ``{hostname}`` are filled in."""
+
+    meaning: Annotated[Text, AfterValidator(_with_known_places)]
+    remedy: Annotated[Text, AfterValidator(_with_known_places)]
+
+
+class OwnProbe(Advice):
+    """A question that only the service itself can answer; a program of its role asks it, on the host, as root.
+
+    It is run as ``/usr/local/sbin/PROGRAM probe ID...``, without input, and prints one line of JSON for each id that it
+    is asked for: ``{"probe": ID, "state": "ok|warning|problem", "measured": "one plain line", "code": ""}``. What it
+    makes for its question it takes away again.
+
+    Args:
+        meaning, remedy: for whatever is not well and has no code of its own.
+        faults: sentences for the codes that the program gives.
+    """
+
+    outside: ClassVar[bool] = False
+
+    id: Identifier
+    kind: Literal["own"]
+    title: Text
+    program: Program
+    faults: dict[Identifier, Advice] = Field(default_factory=dict)
+
+    @property
+    def arguments(self) -> list[str]:
+        """What the program is run with."""
+        return ["probe", self.id]
+
+    def advice(self, code: str) -> Advice:
+        """The sentences for a code of the program's."""
+        return self.faults.get(code, self)
+
+
+Probe = Annotated[
+    HttpsProbe | WebSocketProbe | UnitProbe | LoopbackProbe | OwnProbe, Field(discriminator="kind")
+]
 
 
 class Outbound(Strict):
@@ -294,6 +431,11 @@ class ServiceDefinition(Strict):
     )
     systems: Annotated[tuple[System, ...], Field(min_length=1)]
     dedicated_host: Yes = False
+    alone: Alone | None = None
+    #: Where several schools may use one installation: what they then have in common, in a sentence for each of them.
+    shared: Text | None = None
+    #: It carries lessons, which a restart would cut: ``provision-<id> busy`` on the host says how many go on.
+    busy: Yes = False
     conflicts: tuple[Identifier, ...] = ()
     resources: Resources
     #: How people get in, for those who open the service for the first time.

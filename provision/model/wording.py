@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
 from provision.errors import Problem
-from provision.model import municipality, rules, school, service
+from provision.model import municipality, rules, school, service, support
 from provision.model.document import Document, Loc, Place, kind_of
 from provision.model.shapes import annotation_at, choices_at, keys_of, model_at, rules_of
 
@@ -59,7 +59,7 @@ OTHER_NAMES: Mapping[type[BaseModel], Mapping[str, str]] = {
         "version": "schema",
         "format": "schema",
     },
-    school.Host: {
+    municipality.Host: {
         "ip": "address",
         "ansible_host": "address",
         "ansible_user": "user",
@@ -102,6 +102,7 @@ OTHER_NAMES: Mapping[type[BaseModel], Mapping[str, str]] = {
         "version": "schema",
     },
     municipality.Operator: {"user": "login", "username": "login", "keys": "ssh_keys", "ssh_key": "ssh_keys"},
+    support.SupportPerson: {"login": "name", "ssh_keys": "key", "ssh_key": "key"},
     municipality.Contact: {"mail": "email", "e-mail": "email", "telephone": "phone", "tel": "phone"},
     municipality.Defaults: {
         "user": "ssh_user",
@@ -187,11 +188,22 @@ FORMS: Mapping[str, _Form] = {
     r"^[A-Za-z0-9][A-Za-z0-9._+-]*$": _Form(
         "a file name", "letters, digits and . _ + -, no directory", "etherpad-3.3.1.tar.gz"
     ),
+    _pattern(service.AbsolutePath): _Form(
+        "a whole path", "begins with /; letters, digits and . _ - /", "/etc/wiki/release"
+    ),
     _pattern(service.PhpExtension): _Form(
         "an extension of PHP", "its name as `php -m` prints it, in small letters", "intl", str.lower
     ),
+    _pattern(service.PermissionsPolicy): _Form(
+        "a Permissions-Policy",
+        "features with their origins, separated by commas, without quotation marks, at most 300 characters",
+        "camera=(self), microphone=(self)",
+    ),
     _pattern(service.PhpSetting): _Form(
         "a name of php.ini", "small letters, digits, . and _", "opcache.memory_consumption", str.lower
+    ),
+    _pattern(service.Program): _Form(
+        "a program of provision", "provision- and small letters, digits and -", "provision-etherpad-health"
     ),
     _pattern(service.Day): _Form("a day", "year-month-day in digits", "2026-09-30"),
 }
@@ -200,6 +212,7 @@ _DOCUMENTS: Mapping[type[BaseModel], str] = {
     school.School: "the school file",
     municipality.Municipality: "the municipality's file",
     service.ServiceDefinition: "this service.yml",
+    support.Support: "the support file",
 }
 
 # pydantic's error types for "not of this type" -> what is needed.
@@ -436,7 +449,7 @@ def _belongs_elsewhere(key: str, inside: type[BaseModel] | None, model: type[Bas
     """Where a key is known that stands in the wrong block."""
     blocks: Mapping[type[BaseModel], str] = {
         school.School: "at the top of the school file",
-        school.Host: "in a host",
+        municipality.Host: "in a host",
         school.ServiceUse: "in a service",
         municipality.Municipality: "at the top of municipality.yml",
         municipality.Defaults: 'in "defaults" of municipality.yml',

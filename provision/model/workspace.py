@@ -10,10 +10,26 @@ from provision import paths
 from provision.errors import ConfigurationError, Problem, UsageError
 from provision.model import rules
 from provision.model.catalog import ServiceEntry, broken_services, load_catalog
-from provision.model.checks import Draft, check_all, draft_municipality, draft_schools, system_of
-from provision.model.municipality import AcmeTls, Audit, InternalTls, Municipality, ProvidedTls, SchoolAudit
-from provision.model.school import Host, School
+from provision.model.checks import (
+    Draft,
+    check_all,
+    draft_municipality,
+    draft_schools,
+    draft_support,
+    system_of,
+)
+from provision.model.municipality import (
+    AcmeTls,
+    Audit,
+    Host,
+    InternalTls,
+    Municipality,
+    ProvidedTls,
+    SchoolAudit,
+)
+from provision.model.school import School
 from provision.model.service import ServiceDefinition
+from provision.model.support import SUPPORT_DIR, SupportPerson
 from provision.model.wording import Vocabulary
 from provision.ownership import refuse_strangers
 
@@ -29,6 +45,7 @@ class ResolvedHost:
         ssh_key: absolute path of the private key file; None: the keys of ssh-agent.
         jump: ``[user@]host[:port]``, or None.
         become_password: sudo's password is in the vault as ``host_<name>_become_password``.
+        shared: it is the municipality's, for several schools.
     """
 
     name: str
@@ -39,6 +56,7 @@ class ResolvedHost:
     ssh_key: Path | None
     jump: str | None
     become_password: bool
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +83,12 @@ class ResolvedSchool:
     """A school with the municipality's defaults filled in.
 
     Args:
+        hosts: its own, then those that it shares with other schools.
         tls: where its certificates come from.
         audit: the municipality's audit settings with the school's over them.
         file: its file.
         raw: the file as it was written.
+        support: who may see how its servers are, and nothing else.
     """
 
     id: str
@@ -83,6 +103,16 @@ class ResolvedSchool:
     services: dict[str, ResolvedService]
     file: Path
     raw: School
+    support: tuple[SupportPerson, ...] = ()
+
+    @property
+    def own_hosts(self) -> dict[str, ResolvedHost]:
+        """The servers that are this school's alone."""
+        return {name: host for name, host in self.hosts.items() if not host.shared}
+
+    def is_shared(self, service: ResolvedService) -> bool:
+        """Whether other schools may use the same installation of a service."""
+        return self.hosts[service.host].shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +148,14 @@ class Workspace:
                 shown = ", ".join(list(self.schools)[:10])
                 remedy = f"There are: {shown}{', ...' if len(self.schools) > 10 else ''}."
             raise UsageError(f'There is no school "{school_id}" in {self.path}.', remedy) from None
+
+    def sharing(self, host: str) -> list[str]:
+        """Ids of the schools that use a shared server."""
+        return [
+            school.id
+            for school in self.schools.values()
+            if (found := school.hosts.get(host)) is not None and found.shared
+        ]
 
     @property
     def schools_dir(self) -> Path:
@@ -223,12 +261,16 @@ def load_workspace(
     problems += found
     found, notes = check_all(path, municipality, drafts, catalog, broken)
     problems += found
+    support, found = draft_support(path / SUPPORT_DIR, {draft.id for draft in drafts}, words)
+    problems += found
     if problems:
         raise ConfigurationError(in_order(problems))
     if municipality.model is None:  # pragma: no cover - a draft without a model has problems
         raise ConfigurationError([Problem("This file cannot be read.", file=path / MUNICIPALITY_FILE)])
+    copies = municipality.model.repositories
+    catalog = {name: entry.with_copies(copies) for name, entry in catalog.items()}
     schools = {
-        draft.id: _resolve(path, draft, draft.model, municipality.model, catalog)
+        draft.id: _resolve(path, draft, draft.model, municipality.model, catalog, support.get(draft.id, ()))
         for draft in drafts
         if draft.model is not None
     }
@@ -255,8 +297,11 @@ def _resolve(
     school: School,
     municipality: Municipality,
     catalog: dict[str, ServiceEntry],
+    support: tuple[SupportPerson, ...],
 ) -> ResolvedSchool:
     defaults = municipality.defaults
+    used = {use.host for use in school.services.values()}
+    shared = {name: host for name, host in municipality.hosts.items() if name in used}
     hosts = {
         name: ResolvedHost(
             name=name,
@@ -267,8 +312,9 @@ def _resolve(
             ssh_key=_key(path, host, municipality),
             jump=host.jump,
             become_password=host.become_password,
+            shared=name in shared,
         )
-        for name, host in school.hosts.items()
+        for name, host in {**school.hosts, **shared}.items()
     }
     services = {}
     for name, use in school.services.items():
@@ -299,6 +345,7 @@ def _resolve(
         services=services,
         file=draft.document.path,
         raw=school,
+        support=support,
     )
 
 

@@ -61,6 +61,7 @@ def ensure_certificates(
     *,
     store: SecretStore | None = None,
     now: datetime.datetime | None = None,
+    vault_id: str | None = None,
 ) -> dict[str, Certificate]:
     """Make the certificates that a school lacks, and renew those that need it.
 
@@ -74,6 +75,7 @@ def ensure_certificates(
         names: host names by site.
         store: the secret store, where the caller has one.
         now: the time, for tests; UTC.
+        vault_id: whose vault gets the keys, if not the school's.
 
     Returns:
         the certificates, by site.
@@ -84,8 +86,9 @@ def ensure_certificates(
     store = store or SecretStore(workspace)
     moment = (now or datetime.datetime.now(datetime.UTC)).replace(microsecond=0)
     authority_certificate, authority_key = _ensure_authority(workspace, store, names, moment)
-    directory = workspace.ca_dir / "issued" / school.id
-    present = store.load(school.id).get(TLS_KEYS) or {}
+    owner = vault_id or school.id
+    directory = workspace.ca_dir / "issued" / owner
+    present = store.load(owner).get(TLS_KEYS) or {}
     made: dict[str, Certificate] = {}
     new_keys: dict[str, str] = {}
     for site, hostnames in names.items():
@@ -100,11 +103,35 @@ def ensure_certificates(
         made[site] = Certificate(site, tuple(hostnames), _pem(leaf), leaf.not_valid_after_utc, renewed=True)
     if new_keys:
         # The key first: after a crash in between, the certificate does not fit it and is made again.
-        with store.edit(school.id) as values:
+        with store.edit(owner) as values:
             values[TLS_KEYS] = {**(values.get(TLS_KEYS) or {}), **new_keys}
         for site in new_keys:
             _write_public(directory / f"{site}.pem", made[site].certificate)
     return made
+
+
+def ensure_shared_certificates(
+    workspace: "Workspace",
+    school: "ResolvedSchool",
+    names: Mapping[str, Sequence[str]],
+    *,
+    store: SecretStore | None = None,
+) -> dict[str, Certificate]:
+    """``ensure_certificates`` for sites on servers that schools share: one certificate, whoever's run it is.
+
+    The municipality's vault has the keys; the school's vault gets a copy, for its own runs.
+    """
+    store = store or SecretStore(workspace)
+    there = {site: f"{school.services[site].host}.{site}" for site in names}
+    full = {there[site]: hostnames for site, hostnames in names.items()}
+    made = ensure_certificates(workspace, school, full, store=store, vault_id=MUNICIPALITY)
+    keys = store.load(MUNICIPALITY)[TLS_KEYS]
+    present = store.load(school.id).get(TLS_KEYS) or {}
+    wanted = {site: keys[there[site]] for site in names}
+    if any(present.get(site) != key for site, key in wanted.items()):
+        with store.edit(school.id) as values:
+            values[TLS_KEYS] = {**(values.get(TLS_KEYS) or {}), **wanted}
+    return {site: made[there[site]] for site in names}
 
 
 def _ensure_authority(

@@ -6,7 +6,7 @@ so that one school's password can be handed over without another's. ``ansible-pl
 """
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MUNICIPALITY: Final = "municipality"
 #: The variable with the private keys of the internal authority's certificates, by site.
 TLS_KEYS: Final = "tls_private_keys"
+#: In the municipality's vault: secrets of services on servers that schools share, by server and variable.
+SHARED_HOSTS: Final = "shared_hosts"
 #: The variable of the role audit_trail with the password of the log's web address.
 AUDIT_PASSWORD: Final = "audit_trail_web_password"  # noqa: S105 - the variable's name
 #: Seconds to wait for another process that is writing the same vault file.
@@ -97,18 +99,57 @@ class SecretStore:
             SecretsError: see ``load``; also no place for the password of a new vault file, or a full disk.
         """
         wanted = _declared(definitions)
-        if self.exists(school.id):
-            present = self.load(school.id)
-            if all(present.get(secret.name) for secret in wanted):
+        there = self.exists(school.id)
+        present = self.load(school.id) if there else {}
+        common = self._common(school, present)
+        if there:
+            same = all(present.get(name) == value for name, value in common.items())
+            if same and all(present.get(secret.name) for secret in wanted):
                 self._tighten(school.id)
                 return []
-        made = []
+        made = [name for name in common if not present.get(name)]
         with self.edit(school.id) as values:
+            values.update(common)
             for secret in wanted:
                 if not values.get(secret.name):
                     values[secret.name] = _generate(secret)
                     made.append(secret.name)
         return made
+
+    def _common(self, school: "ResolvedSchool", present: Mapping[str, Any]) -> dict[str, str]:
+        """Secrets that the school has in common with others, as the municipality's vault has them.
+
+        They are made there when they are missing; what the first school had before the server was shared counts.
+        Who cannot open the municipality's vault goes on with what the school's own has.
+        """
+        shared = _shared_secrets(school)
+        if not shared:
+            return {}
+        try:
+            known = self.load(MUNICIPALITY).get(SHARED_HOSTS) or {}
+        except SecretsError:
+            if all(present.get(secret.name) for _, secret in shared):
+                return {}
+            raise
+        if any(not (known.get(host) or {}).get(secret.name) for host, secret in shared):
+            with self.edit(MUNICIPALITY) as values:
+                # Another process may have been faster.
+                known = {host: dict(items) for host, items in (values.get(SHARED_HOSTS) or {}).items()}
+                for host, secret in shared:
+                    kept = known.setdefault(host, {})
+                    kept.setdefault(secret.name, present.get(secret.name) or _generate(secret))
+                values[SHARED_HOSTS] = known
+        return {secret.name: known[host][secret.name] for host, secret in shared}
+
+    def _share(self, school: "ResolvedSchool", new: Mapping[str, str]) -> None:
+        """Tell the municipality's vault of new secrets, as far as the school has them in common with others."""
+        shared = [(host, secret.name) for host, secret in _shared_secrets(school) if secret.name in new]
+        if shared:
+            with self.edit(MUNICIPALITY) as values:
+                known = {host: dict(items) for host, items in (values.get(SHARED_HOSTS) or {}).items()}
+                for host, name in shared:
+                    known.setdefault(host, {})[name] = new[name]
+                values[SHARED_HOSTS] = known
 
     def rotate(self, school: "ResolvedSchool", name: str) -> None:
         """Replace one secret by a new one; ``provision apply`` brings it to the server.
@@ -153,6 +194,9 @@ class SecretStore:
             raise SecretsError(
                 f"“{name}” cannot be the name of a secret.", "Use letters, digits and underscores only."
             )
+        school = self._workspace.schools.get(vault_id)
+        if school is not None:
+            self._share(school, {name: value})
         with self.edit(vault_id) as values:
             values[name] = value
 
@@ -231,10 +275,14 @@ class SecretStore:
 
     def _rotate(self, school: "ResolvedSchool", names: list[str], *, anew: bool = False) -> None:
         declared = _declared_by_name(school)
+        new = {name: _generate(declared[name]) for name in names if name in declared}
+        if set(names) <= {*new, TLS_KEYS}:
+            # The municipality's vault first: after a crash in between, the next run brings it to the school's.
+            self._share(school, new)
         with self.edit(school.id, anew=anew) as values:
             for name in names:
                 if name in declared:
-                    values[name] = _generate(declared[name])
+                    values[name] = new[name]
                 elif name == TLS_KEYS and values.get(TLS_KEYS):
                     values[TLS_KEYS] = {}
                 elif name in values:
@@ -454,6 +502,16 @@ def _declared(definitions: Iterable["ServiceDefinition"]) -> list["Secret"]:
 
 def _declared_by_name(school: "ResolvedSchool") -> dict[str, "Secret"]:
     return {secret.name: secret for secret in _declared(use.definition for use in school.services.values())}
+
+
+def _shared_secrets(school: "ResolvedSchool") -> list[tuple[str, "Secret"]]:
+    """Secrets of services on servers that schools share, each with its server."""
+    return [
+        (use.host, secret)
+        for use in school.services.values()
+        if school.is_shared(use)
+        for secret in use.definition.secrets
+    ]
 
 
 def _generate(secret: "Secret") -> str:

@@ -11,14 +11,20 @@ from contextlib import nullcontext
 
 from rich.console import Console
 
-from tests.bench import audit, runs, school, web
+from tests.bench import audit, health, runs, school, web
 from tests.bench.figures import as_line
 from tests.bench.stage import Stage, scratch_directory
 
-PARTS = {"runs": runs.measure, "audit": audit.measure, "school": school.measure, "web": web.measure}
+PARTS = {
+    "runs": runs.measure,
+    "audit": audit.measure,
+    "school": school.measure,
+    "web": web.measure,
+    "health": health.measure,
+}
 
 #: Parts that do not use the stage's server.
-WITH_OWN_SERVER = {"school", "web"}
+WITH_OWN_SERVER = {"school", "web", "health"}
 
 
 def main() -> None:

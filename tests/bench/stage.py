@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from provision.artifacts import LockFile
 from tests.bench.figures import timed
 from tests.e2e.schools import SchoolOnLab, make_school
 from tests.labs import lab_machine
@@ -74,6 +75,20 @@ class Stage:
             yield
 
     @property
+    def installed(self) -> dict[str, str]:
+        """The services that are there, with their releases."""
+        choices = LockFile.read(self.school.directory / "artifacts.lock").choices[self.school.id]
+        return {name: choice.version for name, choice in choices.items() if choice.installed}
+
+    def another(self, name: str, services: Mapping[str, str]) -> "Stage":
+        """A stage beside this one, with a server and a directory of its own, for other services."""
+        scratch = self.scratch / name
+        scratch.mkdir()
+        return Stage(
+            self.console, scratch, f"{self.machine_name}-{name}", small=self.small, services=services
+        )
+
+    @property
     def apply_words(self) -> tuple[str, ...]:
         """The command that brings the school into its wanted state."""
         return ("apply", self.school.id, "--yes", "--skip-unavailable")
@@ -99,6 +114,12 @@ class Stage:
         Args:
             more: further variables of its environment.
         """
+        said = self.stock_playbook(ROOT / "provision" / "playbooks" / "site.yml", more)
+        if "changed=0" not in said:
+            sys.exit(f"plain ansible-playbook did not end as a run with nothing to do:\n{said[-3000:]}")
+
+    def stock_playbook(self, playbook: Path, more: Mapping[str, str] | None = None) -> str:
+        """Play a playbook on the school with plain ``ansible-playbook``; gives what it printed."""
         place = self.scratch / "stock"
         script = place / "inventory.sh"
         if not place.exists():
@@ -121,17 +142,13 @@ class Stage:
         done = subprocess.run(
             [
                 BINARIES / "ansible-playbook", "-i", script,
-                "--vault-id", f"{self.school.id}@{BINARIES / 'provision-vault-client'}",
-                ROOT / "provision" / "playbooks" / "site.yml",
+                "--vault-id", f"{self.school.id}@{BINARIES / 'provision-vault-client'}", playbook,
             ],
             env=environment, cwd=place, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        if done.returncode or "changed=0" not in done.stdout:
-            sys.exit(
-                "plain ansible-playbook did not end as a run with nothing to do:\n"
-                + done.stdout[-3000:]
-                + done.stderr[-2000:]
-            )
+        if done.returncode:
+            sys.exit(f"plain ansible-playbook failed:\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
+        return done.stdout
 
 
 @contextmanager

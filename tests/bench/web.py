@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
-from provision.artifacts import LockFile
+from provision.artifacts import ArtifactCache
 from tests.bench.figures import Figure, Part, in_turns
 from tests.bench.stage import Stage
 from tests.labs import ssh
@@ -79,13 +79,10 @@ cat "$PLACE/page"
 
 def measure(stage: Stage) -> Part:
     """Measure, on a server of its own with both services."""
-    scratch = stage.scratch / "web"
-    scratch.mkdir()
-    own = Stage(stage.console, scratch, f"{stage.machine_name}-web", small=stage.small, services=SERVICES)
-    mirror = stand_ins(scratch / "mirror")
+    own = stage.another("web", SERVICES)
+    mirror = stand_ins(own.scratch / "mirror")
     with mock.patch.dict(os.environ, {"PROVISION_MIRROR": str(mirror)} if mirror else {}), own.open():
-        chosen = LockFile.read(own.school.directory / "artifacts.lock").choices[own.school.id]
-        versions = {name: choice.version for name, choice in chosen.items() if choice.installed}
+        versions = own.installed
         if missing := SERVICES.keys() - versions.keys():
             sys.exit(f"{' and '.join(sorted(missing))} could not be installed: nothing to put a load on")
         for service in versions:
@@ -135,8 +132,7 @@ def stand_ins(directory: Path) -> Path | None:
     Returns:
         The mirror; None when nothing is missing.
     """
-    named = os.environ.get("PROVISION_CACHE")
-    cache = Path(named).expanduser() if named else Path.home() / ".cache" / "provision" / "artifacts"
+    cache = ArtifactCache().directory
     missing = {service for service, archive in ARCHIVES.items() if not list(cache.glob(archive))}
     if not missing:
         return None

@@ -80,6 +80,10 @@ class SchoolOnLab:
         """The JSON document of a command."""
         return json.loads(self.provision(*words, "--json", check=check).stdout)
 
+    def secret(self, name: str) -> str:
+        """One of the school's secrets."""
+        return self.provision("secrets", "show", self.id, name, "--reveal").stdout.strip()
+
     def edit(self, **changes: Any) -> None:
         """Change keys of the school file's top level."""
         file = self.directory / "schools" / f"{self.id}.yml"

@@ -1,10 +1,7 @@
 """The main job on a real server, by the real commands: one school file, one command, a running and recorded server."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import threading
 import time
 import zipfile
@@ -15,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from playwright.sync_api import BrowserContext, Frame, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Frame, Page
 
 from provision.artifacts import ArtifactCache
 from provision.audit.keys import KeyStore, LogKeys
@@ -23,6 +20,7 @@ from provision.health import fetch
 from provision.lab import Lab
 from provision.model import load_workspace
 from provision.secrets import SecretStore
+from tests.e2e.browser import chromium
 from tests.e2e.schools import SchoolOnLab, make_school
 from tests.labs import lab_machine, ssh
 
@@ -193,7 +191,7 @@ def test_every_answer_carries_the_security_headers(school: SchoolOnLab) -> None:
 
 def inner(page: Page) -> Frame:
     """The editor's innermost frame."""
-    page.wait_for_selector("iframe[name=ace_outer]", timeout=60_000)
+    page.wait_for_selector("iframe[name=ace_outer]")
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         frame = page.frame("ace_inner")
@@ -206,37 +204,8 @@ def inner(page: Page) -> Frame:
 @pytest.fixture
 def browsers(school: SchoolOnLab, tmp_path: Path) -> Iterator[Callable[[], BrowserContext]]:
     """Real Chromium windows of separate people, which trust the municipality's authority and nothing else new."""
-    home = tmp_path / "home"
-    store = home / ".pki" / "nssdb"
-    store.mkdir(parents=True)
-    subprocess.run(["certutil", "-d", f"sql:{store}", "-N", "--empty-password"], check=True)
-    subprocess.run(
-        [
-            "certutil",
-            "-d",
-            f"sql:{store}",
-            "-A",
-            "-t",
-            "C,,",
-            "-n",
-            "municipality",
-            "-i",
-            school.directory / "ca" / "ca.pem",
-        ],
-        check=True,
-    )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            env={**os.environ, "HOME": str(home)},
-            args=[
-                "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                "--disable-quic",
-                f"--host-resolver-rules=MAP {PAD} {school.machine.address}, MAP * ~NOTFOUND",
-            ],
-        )  # fmt: skip
-        yield browser.new_context
-        browser.close()
+    with chromium(school, PAD, tmp_path / "home") as person:
+        yield person
 
 
 @pytest.mark.browser
@@ -257,12 +226,12 @@ def test_two_browser_windows_see_each_others_typing_over_https(
     one.click("#innerdocbody")
     first.keyboard.press("Control+A")
     first.keyboard.type("Bon dia des de la primera finestra")
-    two.wait_for_selector("text=Bon dia des de la primera finestra", timeout=30_000)
+    two.wait_for_selector("text=Bon dia des de la primera finestra")
     two.click("#innerdocbody")
     second.keyboard.press("Control+End")
     second.keyboard.press("Enter")
     second.keyboard.type("i bon dia des de la segona")
-    one.wait_for_selector("text=i bon dia des de la segona", timeout=30_000)
+    one.wait_for_selector("text=i bon dia des de la segona")
     assert [url for url in failed if PAD not in url] == [], "the page asked somebody else for something"
 
 

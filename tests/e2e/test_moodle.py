@@ -5,38 +5,28 @@ tests/standins, and the test says so. Debian 12, the older layout and the step b
 molecule scenarios.
 """
 
-import os
-import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
+from provision.artifacts import ArtifactCache
+from tests.e2e.acceptance import accept, say
+from tests.e2e.bad_archives import see_bad_archives, see_full_disk
+from tests.e2e.browser import chromium
 from tests.e2e.schools import SchoolOnLab, make_school
 from tests.labs import lab_machine, ssh
 from tests.standins.moodle.pack import pack
 
 SITE = "moodle.escola-prova.test"
 VERSION = "5.1.3"
-CACHE = Path.home() / ".cache" / "provision" / "artifacts"
-CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-def say(request: pytest.FixtureRequest, text: str) -> None:
-    """A line of the run's own output, whatever is captured."""
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
-    if reporter:
-        reporter.write_line(f"\n{text}")
 
 
 @pytest.fixture(scope="module")
 def school(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SchoolOnLab]:
     directory = tmp_path_factory.mktemp("moodle")
-    real = (CACHE / f"moodle-{VERSION}.tgz").is_file()
+    real = ArtifactCache().find(f"moodle-{VERSION}.tgz") is not None
     say(request, f"Moodle {VERSION}: {'the real archive' if real else 'a stand-in'}")
     with pytest.MonkeyPatch.context() as patch, lab_machine("moodle-trixie", "trixie") as machine:
         if not real:
@@ -50,42 +40,32 @@ def school(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def password_of(school: SchoolOnLab) -> str:
-    return school.provision("secrets", "show", school.id, "moodle_admin_password", "--reveal").stdout.strip()
+    return school.secret("moodle_admin_password")
 
 
 @pytest.fixture
 def page(school: SchoolOnLab, tmp_path: Path) -> Iterator[Page]:
-    """A real Chromium that trusts the municipality's authority, and reaches this site only."""
-    store = tmp_path / ".pki" / "nssdb"
-    store.mkdir(parents=True)
-    certificates = ["certutil", "-d", f"sql:{store}"]
-    subprocess.run([*certificates, "-N", "--empty-password"], check=True)
-    authority = str(school.directory / "ca" / "ca.pem")
-    subprocess.run([*certificates, "-A", "-t", "C,,", "-n", "municipality", "-i", authority], check=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            env={**os.environ, "HOME": str(tmp_path)},
-            args=[
-                "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                "--disable-quic",
-                f"--host-resolver-rules=MAP {SITE} {school.machine.address}, MAP * ~NOTFOUND",
-            ],
-        )  # fmt: skip
-        yield browser.new_context().new_page()
-        browser.close()
+    with chromium(school, SITE, tmp_path / "home") as person:
+        yield person().new_page()
 
 
 def log_in(page: Page, password: str) -> None:
     # Moodle's script makes the password field anew once it has loaded; what was typed before is lost.
-    page.goto(f"https://{SITE}/login/index.php", timeout=120_000, wait_until="networkidle")
+    page.goto(f"https://{SITE}/login/index.php", wait_until="networkidle")
     page.fill("#username", "admin")
     page.fill("#password", password)
-    with page.expect_navigation(timeout=120_000):
+    with page.expect_navigation():
         page.click("#loginbtn")
 
 
-def test_an_apply_from_nothing_ends_healthy_and_a_second_one_changes_nothing(school: SchoolOnLab) -> None:
+def test_a_bad_archive_and_a_full_disk_leave_nothing_half_installed(
+    school: SchoolOnLab, tmp_path: Path
+) -> None:
+    see_bad_archives(school, "moodle", pack(VERSION, tmp_path / "good"), tmp_path)
+    see_full_disk(school, "moodle")
+
+
+def test_the_next_apply_ends_healthy_and_a_further_one_changes_nothing(school: SchoolOnLab) -> None:
     applied = school.provision("apply", school.id, "--yes")
     assert "is ready" in applied.stdout
     assert password_of(school) not in applied.stdout + applied.stderr
@@ -96,23 +76,7 @@ def test_an_apply_from_nothing_ends_healthy_and_a_second_one_changes_nothing(sch
 
 def test_it_is_as_a_school_gets_it(school: SchoolOnLab, tmp_path: Path) -> None:
     """The role's own acceptance tests, as they run against a live school's server."""
-    machine = school.machine
-    config = tmp_path / "ssh_config"
-    config.write_text(
-        f"Host *\n  IdentityFile {machine.ssh_key}\n  IdentitiesOnly yes\n  LogLevel ERROR\n"
-        f"  UserKnownHostsFile {machine.known_hosts}\n  GlobalKnownHostsFile none\n  StrictHostKeyChecking yes\n"
-    )
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider",
-            str(CHECKOUT / "roles/moodle/verify/test_moodle.py"),
-            f"--hosts=ssh://root@{machine.address}:{machine.port}", f"--ssh-config={config}",
-        ],
-        env={**os.environ, "MOODLE_HOSTNAME": SITE},
-        cwd=CHECKOUT, text=True, capture_output=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-8000:]
-    assert re.search(r"\d\d passed", done.stdout), done.stdout
+    accept(school, "moodle", SITE, tmp_path)
 
 
 @pytest.mark.browser
@@ -132,7 +96,7 @@ def test_the_administrator_logs_in_with_a_real_browser_and_sees_a_course(
     log_in(page, password_of(school))
     assert page.url.startswith(f"https://{SITE}/"), page.url
     assert "/login/" not in page.url, page.inner_text("body")[:1000]
-    answer = page.goto(f"https://{SITE}/course/view.php?id={number}", timeout=120_000)
+    answer = page.goto(f"https://{SITE}/course/view.php?id={number}")
     assert answer is not None
     assert answer.ok
     assert "Ciències de la Terra" in page.inner_text("body")

@@ -9,13 +9,8 @@ import base64
 import hashlib
 import http.client
 import json
-import os
-import re
-import shutil
 import socket
 import ssl
-import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,25 +18,21 @@ from typing import Any
 
 import pytest
 import yaml
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
+from provision.artifacts import ArtifactCache
+from tests.e2e.acceptance import accept, say
+from tests.e2e.bad_archives import see_full_disk
+from tests.e2e.browser import chromium
 from tests.e2e.schools import SchoolOnLab, make_school
 from tests.labs import lab_machine, ssh
 from tests.standins.nextcloud.pack import pack
 
 SITE = "nuvol.escola-prova.test"
 VERSION = "32.0.2"
-REAL = Path.home() / ".cache" / "provision" / "artifacts" / f"nextcloud-{VERSION}.tar.bz2"
-CHECKOUT = Path(__file__).resolve().parents[2]
+REAL = ArtifactCache().directory / f"nextcloud-{VERSION}.tar.bz2"
 #: Stand-ins of the releases that the steps go through.
 STEPS = ("32.0.15", "33.0.9", "34.0.4")
-
-
-def say(request: pytest.FixtureRequest, text: str) -> None:
-    """A line of the run's own output, whatever is captured."""
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
-    if reporter:
-        reporter.write_line(f"\n{text}")
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +67,7 @@ def school(
 
 
 def password_of(school: SchoolOnLab) -> str:
-    return school.provision(
-        "secrets", "show", school.id, "nextcloud_admin_password", "--reveal"
-    ).stdout.strip()
+    return school.secret("nextcloud_admin_password")
 
 
 def ask(school: SchoolOnLab, path: str, password: str = "") -> tuple[int, str]:
@@ -117,15 +106,7 @@ def ask_for(school: SchoolOnLab, version: str) -> None:
 
 
 def test_a_full_disk_leaves_nothing_half_installed(school: SchoolOnLab) -> None:
-    """16 blocks: less than any archive unpacked."""
-    machine = school.machine
-    ssh(machine, "mkdir -p /opt/nextcloud && mount -t tmpfs -o size=16k tmpfs /opt/nextcloud")
-    failed = school.provision("apply", school.id, "--yes", check=False)
-    assert failed.returncode != 0
-    assert "No space left on device" in failed.stdout + failed.stderr
-    assert ssh(machine, "ls -A /opt/nextcloud/releases").stdout == ""
-    assert ssh(machine, "ls -A /var/cache | grep nextcloud || true").stdout == ""
-    ssh(machine, "umount /opt/nextcloud")
+    see_full_disk(school, "nextcloud")
 
 
 def test_the_next_apply_ends_healthy_and_a_further_one_changes_nothing(school: SchoolOnLab) -> None:
@@ -139,46 +120,13 @@ def test_the_next_apply_ends_healthy_and_a_further_one_changes_nothing(school: S
 
 def test_it_is_as_a_school_gets_it(school: SchoolOnLab, tmp_path: Path) -> None:
     """The role's own acceptance tests, as they run against a live school's server."""
-    machine = school.machine
-    config = tmp_path / "ssh_config"
-    config.write_text(
-        f"Host *\n  IdentityFile {machine.ssh_key}\n  IdentitiesOnly yes\n  LogLevel ERROR\n"
-        f"  UserKnownHostsFile {machine.known_hosts}\n  GlobalKnownHostsFile none\n  StrictHostKeyChecking yes\n"
-    )
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider",
-            str(CHECKOUT / "roles/nextcloud/verify/test_nextcloud.py"),
-            f"--hosts=ssh://root@{machine.address}:{machine.port}", f"--ssh-config={config}",
-        ],
-        env={**os.environ, "NEXTCLOUD_HOSTNAME": SITE},
-        cwd=CHECKOUT, text=True, capture_output=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-8000:]
-    assert re.search(r"\d\d passed", done.stdout), done.stdout
+    accept(school, "nextcloud", SITE, tmp_path)
 
 
 @pytest.fixture
 def page(school: SchoolOnLab, tmp_path: Path) -> Iterator[Page]:
-    """A real Chromium that trusts the municipality's authority, and reaches this site only."""
-    store = tmp_path / ".pki" / "nssdb"
-    store.mkdir(parents=True)
-    certificates = ["certutil", "-d", f"sql:{store}"]
-    subprocess.run([*certificates, "-N", "--empty-password"], check=True)
-    authority = str(school.directory / "ca" / "ca.pem")
-    subprocess.run([*certificates, "-A", "-t", "C,,", "-n", "municipality", "-i", authority], check=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            env={**os.environ, "HOME": str(tmp_path)},
-            args=[
-                "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                "--disable-quic",
-                f"--host-resolver-rules=MAP {SITE} {school.machine.address}, MAP * ~NOTFOUND",
-            ],
-        )  # fmt: skip
-        yield browser.new_context().new_page()
-        browser.close()
+    with chromium(school, SITE, tmp_path / "home") as person:
+        yield person().new_page()
 
 
 @pytest.mark.browser
@@ -195,16 +143,16 @@ def test_a_file_is_uploaded_with_a_real_browser(
         return
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(f"https://{SITE}/login", timeout=120_000)
+    page.goto(f"https://{SITE}/login")
     page.fill("#user", "admin")
     page.fill("#password", password_of(school))
     page.click("button[type=submit]")
-    page.wait_for_url(lambda url: "/login" not in url, timeout=120_000)
-    page.goto(f"https://{SITE}/apps/files", timeout=120_000)
+    page.wait_for_url(lambda url: "/login" not in url)
+    page.goto(f"https://{SITE}/apps/files")
     sent = tmp_path / "redacció.txt"
     sent.write_text("escrit a classe\n")
     page.locator("input[data-cy-upload-picker-input]").first.set_input_files(sent)
-    page.wait_for_load_state("networkidle", timeout=120_000)
+    page.wait_for_load_state("networkidle")
     path = "/remote.php/dav/files/admin/redacci%C3%B3.txt"
     assert ask(school, path, password_of(school)) == (200, "escrit a classe\n")
     strangers = {url for url in asked if not url.startswith((f"https://{SITE}/", "data:", "blob:"))}

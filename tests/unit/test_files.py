@@ -2,12 +2,13 @@
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provision.files import make_directories, write_atomically, write_new
+from provision.files import ReadOnce, make_directories, write_atomically, write_new
 
 
 def full(*_: object, **__: object) -> int:
@@ -66,3 +67,25 @@ def test_once_a_file_was_replaced_nothing_is_reported_as_failed(
     monkeypatch.undo()
     assert file.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_is_read_once_for_all_and_again_when_it_is_another_one(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    read: list[Path] = []
+
+    def content(path: Path) -> str:
+        read.append(path)
+        return path.read_text()
+
+    once = ReadOnce(content)
+    with pytest.raises(FileNotFoundError):
+        once(file)
+    write_atomically(file, b"one")
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(once, [file] * 50)) == {"one"}
+    assert len(read) == 2
+    write_atomically(file, b"two")
+    assert (once(file), once(file), len(read)) == ("two", "two", 3)
+    file.unlink()
+    with pytest.raises(FileNotFoundError):
+        once(file)

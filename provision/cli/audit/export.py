@@ -2,7 +2,6 @@
 
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +11,7 @@ from provision.audit.outfile import being_written
 from provision.audit.select import Selection, as_written, period
 from provision.cli.audit.log import FromOption, ToOption
 from provision.cli.audit.places import LogArgument, open_place
-from provision.cli.options import WorkspaceOption
+from provision.cli.options import OutputOption, WorkspaceOption
 from provision.cli.output import errors
 from provision.errors import UsageError
 
@@ -42,16 +41,7 @@ def export_command(
     ],
     since: FromOption = None,
     until: ToOption = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Where to; standard output when left out.",
-            show_default=False,
-        ),
-    ] = None,
+    output: OutputOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write the entries in the form of another tool, one a line.

@@ -110,8 +110,15 @@ def _connected(
     connections = Connections(workspace, school, sudo_passwords(workspace, school))
     try:
         connections.open()
-        holder = {"person": person.name, "machine": person.machine, "since": now(), "verb": verb, "run": "-"}
-        with HostLock(connections[min(school.hosts)], holder):
+        holder = {
+            "person": person.name,
+            "machine": person.machine,
+            "since": now(),
+            "verb": verb,
+            "run": "-",
+            "school": school.id,
+        }
+        with HostLock(connections[min(school.own_hosts)], holder):
             yield connections
     finally:
         connections.close()

@@ -89,6 +89,66 @@ def test_sudo_rules_are_sound_and_not_for_everybody_to_read(host):
     host.check_output("visudo -c")
 
 
+def test_support_people_have_an_account_that_can_only_ask(host, wanted):
+    user = host.user("provision-health")
+    assert 0 < user.uid < 1000
+    assert user.groups == ["provision-health"]
+    assert user.password == "*"
+    assert user.shell == "/usr/local/sbin/provision-probe"
+    home = host.file(user.home)
+    assert (home.user, home.group, home.mode) == ("root", "root", 0o755)
+    for place in host.check_output(f"find {user.home} -mindepth 1").split():
+        assert (host.file(place).user, host.file(place).mode) == ("root", 0o640)
+    keys = host.file("/etc/ssh/provision-health-keys")
+    assert (keys.user, keys.group, keys.mode) == ("root", "root", 0o644)
+    lines = keys.content_string.splitlines()
+    assert len(lines) == len(wanted["support"])
+    for line, person in zip(lines, wanted["support"], strict=True):
+        assert line.startswith('restrict,command="/usr/local/sbin/provision-probe ssh" ' + person["key"])
+
+
+def test_what_support_people_are_told_by_is_roots(host):
+    for path, mode in (
+        ("/usr/local/sbin/provision-probe", 0o755),
+        ("/etc/provision/probe.json", 0o644),
+        ("/etc/sudoers.d/provision-health", 0o440),
+    ):
+        file = host.file(path)
+        assert (file.user, file.group, file.mode) == ("root", "root", mode)
+    json.loads(host.file("/etc/provision/probe.json").content_string)
+
+
+def test_ssh_gives_support_people_one_program_and_nothing_else(host):
+    told = host.check_output("sshd -T -C user=provision-health,host=aula,addr=192.0.2.1").lower().splitlines()
+    for line in (
+        "forcecommand /usr/local/sbin/provision-probe ssh",
+        "authorizedkeysfile /etc/ssh/provision-health-keys",
+        "authenticationmethods publickey",
+        "disableforwarding yes",
+        "allowtcpforwarding no",
+        "allowstreamlocalforwarding no",
+        "allowagentforwarding no",
+        "x11forwarding no",
+        "permittunnel no",
+        "permitopen none",
+        "permitlisten none",
+        "permittty no",
+        "permituserrc no",
+        "permituserenvironment no",
+        "maxsessions 2",
+    ):
+        assert line in told
+    assert [line for line in told if line.startswith("acceptenv")] == ["acceptenv provision_accepts_none"]
+    others = host.check_output("sshd -T -C user=root,host=aula,addr=192.0.2.1").lower()
+    assert "forcecommand none" in others
+
+
+def test_sudo_gives_support_people_one_command_without_a_choice_in_it(host):
+    allowed = host.check_output("LC_ALL=C sudo -l -U provision-health")
+    commands = [line.strip() for line in allowed.partition("may run")[2].splitlines()[1:] if line.strip()]
+    assert commands == ["(root : root) NOPASSWD: /usr/local/sbin/provision-probe as-root"]
+
+
 def test_only_security_updates_come_by_themselves(host):
     settings = host.check_output("apt-config dump")
     origins = re.findall(
@@ -108,6 +168,13 @@ def test_the_journal_has_an_end(host):
     settings = host.check_output("systemd-analyze cat-config systemd/journald.conf")
     assert re.search(r"^SystemMaxUse=\d+M$", settings, re.MULTILINE)
     assert re.search(r"^MaxRetentionSec=\d+day$", settings, re.MULTILINE)
+
+
+def test_what_services_do_by_themselves_gives_way_to_people(host):
+    assert host.check_output("systemctl show -p CPUWeight -p IOWeight background.slice").split() == [
+        "CPUWeight=10",
+        "IOWeight=10",
+    ]
 
 
 def test_time_zone_and_locale_are_those_of_the_school(host, wanted):

@@ -8,7 +8,7 @@ import time
 import pytest
 
 #: Not among the ports of any service.
-CLOSED = 20773
+CLOSED = 15773
 #: Longer than a lab's or a school's network takes, shorter than a person waits.
 PATIENCE = 2.0
 

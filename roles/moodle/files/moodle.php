@@ -4,6 +4,7 @@
 //   php-moodle moodle.php run       one of Moodle's own programs, with arguments that no list of processes shows
 //   php-moodle moodle.php settle    what stands in Moodle's database; one line for each change
 //   php-moodle moodle.php password  the administrator's password
+//   php-moodle moodle.php checks    Moodle's own checks of its status: what each says, as JSON
 
 $asked = json_decode(stream_get_contents(STDIN), true, 32, JSON_THROW_ON_ERROR);
 
@@ -17,6 +18,19 @@ if ($argv[1] === 'run') {
 }
 
 define('CLI_SCRIPT', true);
+if ($argv[1] === 'checks') {
+    require '/opt/moodle/current/config.php';
+    $found = [];
+    foreach (\core\check\manager::get_checks('status') as $check) {
+        try {
+            $found[$check->get_ref()] = $check->get_result()->get_status();
+        } catch (Throwable $error) {
+            $found[$check->get_ref()] = 'error';
+        }
+    }
+    echo json_encode($found), "\n";
+    exit(0);
+}
 require $asked['config'] ?? $asked['release'] . '/config.php';
 require_once $CFG->libdir . '/adminlib.php';
 require_once $CFG->libdir . '/filterlib.php';

@@ -252,10 +252,10 @@ def _visits(moodle: Moodle) -> Iterator[dict[str, list[dict[str, Any]]]]:
 def test_what_it_needs_runs_and_starts_with_the_server(host: Any) -> None:
     units = (
         "provision-php@moodle.service provision-redis@moodle_sessions.service provision-redis@moodle_cache.service "
-        "provision-moodle-cron.timer"
+        "provision-moodle-cron.timer provision-moodle-checks.timer"
     )
-    assert host.run(f"systemctl is-active {units}").stdout.split() == ["active"] * 4
-    assert host.run(f"systemctl is-enabled {units}").stdout.split() == ["enabled"] * 4
+    assert host.run(f"systemctl is-active {units}").stdout.split() == ["active"] * 5
+    assert host.run(f"systemctl is-enabled {units}").stdout.split() == ["enabled"] * 5
 
 
 @pytest.mark.parametrize("kind", ["status", "security"])
@@ -283,6 +283,21 @@ def test_moodle_did_its_own_tasks_less_than_two_minutes_ago(moodle: Moodle) -> N
         assert time.monotonic() < limit, "it never did"
         time.sleep(5)
     assert int(said) < 120
+
+
+def test_it_says_of_itself_that_it_works(host: Any) -> None:
+    # Its own checks as a timer makes them; they are made once tasks that may be at work have ended.
+    host.check_output("systemctl start provision-moodle-checks.service")
+    limit = time.monotonic() + 130
+    # On a server that has just been set up its own tasks may be at their first run.
+    while True:
+        done = host.run("/usr/local/sbin/provision-moodle-health probe state checks")
+        told = {answer["probe"]: answer for answer in map(json.loads, done.stdout.splitlines())}
+        if all(answer["state"] == "ok" for answer in told.values()) or time.monotonic() > limit:
+            break
+        time.sleep(5)
+    assert (done.rc, done.stderr, set(told)) == (0, "", {"state", "checks"})
+    assert {answer["state"] for answer in told.values()} == {"ok"}, told
 
 
 def test_no_two_runs_of_its_own_tasks_overlap(host: Any) -> None:

@@ -17,7 +17,10 @@ from provision.cli.main import app
 def commands(
     group: click.Group, words: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    for name, command in group.commands.items():
+    context = group.context_class(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command
         if hasattr(command, "commands"):
             yield from commands(command, (*words, name))  # type: ignore[arg-type]
         else:
@@ -62,7 +65,8 @@ REPORTING = {
     "check",
     "plan",
     "apply",
-    "health",
+    "health SCHOOL",
+    "health history",
     "secrets show",
     "artifacts list",
     "runs list",
@@ -116,3 +120,15 @@ def test_completion_is_there(tmp_path: Path) -> None:
         env={**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"},
     )  # fmt: skip
     assert "complete" in done.stdout + done.stderr
+
+
+def test_a_command_does_not_wait_for_what_the_others_need() -> None:
+    program = (
+        "import sys; from provision.cli import main; sys.argv = ['provision', 'inventory', '--help']\n"
+        "try: main.app()\nexcept SystemExit: pass\n"
+        "print(sorted(name for name in sys.modules if name.startswith('provision.cli.')), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "provision.cli.inventory" in done.stderr
+    assert "provision.cli.apply" not in done.stderr
+    assert "ansible_runner" not in done.stderr

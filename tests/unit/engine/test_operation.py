@@ -11,7 +11,7 @@ from provision.audit import FileRecorder, RunIntent, RunOutcome, list_runs
 from provision.audit.detail import DetailStore
 from provision.engine import operation as operation_module
 from provision.engine.events import Event, TaskResult
-from provision.engine.operation import Operation
+from provision.engine.operation import Mandate, Operation
 from provision.engine.preflight import HostState
 from provision.engine.preparation import Prepared
 from provision.engine.remedies import remedy_for
@@ -105,6 +105,20 @@ def test_the_roles_are_told_which_packages_preflight_has_seen(
     assert set(map(tuple, told())) == {()}
     current.look()
     assert set(map(tuple, told())) == {("nginx", "sudo")}
+
+
+@pytest.mark.parametrize(
+    ("mandate", "minutes", "force"),
+    [(Mandate(), 0, False), (Mandate(wait=90.0), 2, False), (Mandate(force=True), 0, True)],
+)
+def test_the_roles_are_told_what_becomes_of_lessons(
+    made: Callable[..., Operation], mandate: Mandate, minutes: int, force: bool
+) -> None:
+    current = made()
+    current.mandate = mandate
+    current.plan(nothing)
+    told = FakeRun.requests[-1].inventory["all"]["vars"]
+    assert (told["provision_busy_wait_minutes"], told["provision_busy_force"]) == (minutes, force)
 
 
 class FullDisk(FileRecorder):

@@ -3,6 +3,8 @@
 import json
 import shutil
 import socket
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from provision.engine.preflight import Check, HostState, look
+from provision import paths
+from provision.engine.preflight import Check, Facts, HostState, look
 from provision.engine.ssh import Answer, Connection
 from provision.errors import RefusedError
 from provision.model import Workspace, load_workspace
 from provision.model.municipality import InternalTls
+from provision.model.service import Alone, Port, Resources
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
 NAME = "docs.escola-pi.example"
@@ -26,10 +30,14 @@ FACTS: dict[str, Any] = {
     "python": "3.11.2",
     "architecture": "x86_64",
     "memory_mb": 64_000,
+    "cpus": 16,
     "disk_free_mb": 500_000,
     "time": 0,
     "systemd": True,
     "listeners": {"80": "nginx"},
+    "outside": {"22": "sshd", "80": "nginx"},
+    "addresses": ["ipv4", "ipv6"],
+    "marks": [],
     "apt": {"https://mirror.example/debian": ""},
     "apt_interrupted": False,
     "packages": ["nginx", "libstdc++6"],
@@ -226,3 +234,169 @@ def test_a_server_that_only_its_jump_host_knows_is_not_compared(
 ) -> None:
     dns[NAME] = ["93.184.216.34"]
     assert names_check(answers(workspace, facts(), address="aula.intern")).state == "ok"
+
+
+# A service that needs a server of its own.
+
+
+ALONE = "/etc/lessons/release"
+
+
+def dedicated(made: Workspace, server: Server, *, small: bool = False) -> dict[str, Check]:
+    """What is found on the server of a service that needs one of its own, by what was looked at."""
+    school = made.school("escola-pi")
+    service = next(iter(school.services.values()))
+    definition = service.definition.model_copy(
+        update={
+            "dedicated_host": True,
+            "alone": Alone(until=ALONE, packages=("apache2-bin",)),
+            "resources": Resources(
+                memory_mb=15_360, disk_mb=51_200, cpus=8, addresses=("ipv4", "ipv6"), small_host="small"
+            ),
+            "ports": (
+                Port(port=80, why="web", programs=("nginx",)),
+                Port(port=443, why="web", programs=("haproxy", "nginx")),
+            ),
+        }
+    )
+    use = replace(service, definition=definition, settings={**service.settings, "small": small})
+    host = replace(school.hosts["main"], address="192.0.2.10")
+    found = look(made, school, host, cast("Connection", server), [use]).checks
+    return {check.subject: check for check in found}
+
+
+def test_a_server_of_the_right_size_with_nothing_else_on_it_will_do(
+    workspace: Workspace, dns: dict[str, list[str]]
+) -> None:
+    dns[NAME] = ["192.0.2.10"]
+    found = dedicated(workspace, facts(memory_mb=15_900, cpus=8, outside={"22": "sshd"}, listeners={}))
+    assert {check.state for check in found.values()} == {"ok"}
+    # The whole server's memory counts: the system has no share of its own on top of it.
+    assert found["memory"].found == "15900 MiB; needed 15360 (wiki 15360)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject", "found"),
+    [
+        ({"memory_mb": 7900}, "memory", "7900 MiB; needed 15360 (wiki 15360)"),
+        ({"cpus": 4}, "cores", "4; needed 8 (wiki)"),
+        ({"addresses": ["ipv4"]}, "addresses", "IPv4; needed IPv4 and IPv6 (wiki)"),
+        ({"addresses": []}, "addresses", "none; needed IPv4 and IPv6 (wiki)"),
+    ],
+)
+def test_a_server_that_is_too_small_is_refused_with_what_is_wanted_and_what_is_there(
+    workspace: Workspace, dns: dict[str, list[str]], changes: dict[str, Any], subject: str, found: str
+) -> None:
+    server = facts(**{"outside": {"22": "sshd"}, "listeners": {}, **changes})
+    check = dedicated(workspace, server)[subject]
+    assert (check.state, check.found) == ("problem", found)
+    assert check.remedy
+    # The word for tests lets it pass, and says so all the same.
+    assert dedicated(workspace, server, small=True)[subject].state == "warning"
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"outside": {"22": "sshd", "5432": "postgres"}}, "postgres on port 5432"),
+        ({"packages": ["apache2-bin"]}, "package apache2-bin"),
+    ],
+)
+def test_whatever_else_is_on_a_server_of_its_own_is_told(
+    workspace: Workspace, dns: dict[str, list[str]], changes: dict[str, Any], found: str
+) -> None:
+    server = facts(**{"outside": {"22": "sshd"}, "listeners": {}, **changes})
+    for small in (False, True):
+        check = dedicated(workspace, server, small=small)["nothing else"]
+        assert check.state == "problem"
+        assert check.found.startswith(found)
+
+
+def test_once_the_service_is_there_what_listens_is_its_own(
+    workspace: Workspace, dns: dict[str, list[str]]
+) -> None:
+    dns[NAME] = ["192.0.2.10"]
+    mine = {"22": "sshd", "80": "nginx", "443": "haproxy", "3478": "turnserver", "8888": "mediasoup"}
+    found = dedicated(
+        workspace, facts(outside=mine, listeners={"80": "nginx", "443": "haproxy"}, marks=[ALONE])
+    )
+    assert {check.state for check in found.values()} == {"ok"}
+
+
+def test_another_web_server_than_the_services_own_is_in_the_way(
+    workspace: Workspace, dns: dict[str, list[str]]
+) -> None:
+    found = dedicated(workspace, facts(listeners={"443": "apache2"}, outside={"443": "apache2"}))
+    assert found["ports"].state == "problem"
+    assert "haproxy or nginx needs the port" in found["ports"].remedy
+
+
+def test_what_a_server_tells_about_itself_is_what_is_read(workspace: Workspace) -> None:
+    script = (paths.PACKAGE / "engine/remote_look.py").read_text()
+    request = {"hostnames": [], "sources": False, "marks": ["/etc/os-release", "/etc/not-there"]}
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=json.dumps(request), capture_output=True, text=True, check=True
+    )
+    told = Facts.model_validate_json(done.stdout)
+    assert told.marks == ["/etc/os-release"]
+    assert told.cpus >= 1
+    assert set(told.addresses) <= {"ipv4", "ipv6"}
+
+
+class Lessons(Server):
+    """A server that is in order, and says this of its lessons."""
+
+    def __init__(self, busy: str, status: int = 0) -> None:
+        super().__init__(json.dumps({**FACTS, "time": time.time()}))
+        self.busy = Answer(status, busy, "")
+        self.asked: list[str] = []
+
+    def run(self, command: str, **options: Any) -> Answer:
+        if " busy" not in command:
+            return super().run(command, **options)
+        self.asked.append(command)
+        return self.busy
+
+
+def lessons(made: Workspace, server: Lessons, *, force: bool = False) -> list[Check]:
+    school = made.school("escola-pi")
+    services = list(school.services.values())
+    busy = services[0].definition.model_copy(update={"busy": True})
+    services[0] = replace(services[0], definition=busy)
+    host = replace(school.hosts["main"], address="192.0.2.10")
+    checks = look(made, school, host, cast("Connection", server), services, force=force).checks
+    return [check for check in checks if check.subject.startswith("lessons")]
+
+
+def test_lessons_that_go_on_are_told_before_anything_is_changed(workspace: Workspace) -> None:
+    server = Lessons('{"meetings": 3, "participants": 57}\n')
+    (found,) = lessons(workspace, server)
+    assert found.state == "warning"
+    assert "meetings: 3, participants: 57" in found.found
+    assert "--wait" in found.remedy
+    assert "cuts them" in lessons(workspace, server, force=True)[0].remedy
+    assert all("/usr/local/sbin/provision-" in command for command in server.asked)
+
+
+@pytest.mark.parametrize("answer", ["", '{"meetings": 0, "participants": 0}'])
+def test_no_lessons_and_a_server_that_has_nothing_yet_are_no_matter(
+    workspace: Workspace, answer: str
+) -> None:
+    assert lessons(workspace, Lessons(answer)) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [("", 1), ("x", 0), ("[]", 0), ('{"meetings": -1, "participants": 2}', 0), ('{"meetings": "3"}', 0)],
+)
+def test_an_answer_that_says_nothing_about_lessons_is_told_as_that(
+    workspace: Workspace, answer: str, status: int
+) -> None:
+    (found,) = lessons(workspace, Lessons(answer, status))
+    assert "cannot be told" in found.found
+
+
+def test_services_without_lessons_are_not_asked(workspace: Workspace) -> None:
+    server = Lessons("{}")
+    state(workspace, server)
+    assert server.asked == []

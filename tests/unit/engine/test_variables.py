@@ -168,14 +168,37 @@ def test_pools_and_instances_are_asked_for_by_services_and_share_what_the_others
     assert [part["role"] for part in host["provision_roles"]][5:8] == ["postgresql", "redis", "php"]
 
 
+def test_a_turn_server_is_asked_for_with_the_addresses_that_settings_name(tmp_path: Path) -> None:
+    made = workspace(tmp_path)
+    service = made.school("escola").services["adeu"]
+    needs = {
+        "roles": ["coturn"],
+        "site": {
+            "locations": service.definition.needs.site.locations if service.definition.needs.site else "",
+            "permissions_policy": "camera=(self)",
+        },
+        "turn": {"public_address": "outer", "local_address": "inner"},
+    }
+    object.__setattr__(service, "settings", {**service.settings, "outer": "192.0.2.7", "inner": ""})
+    changes = {"needs": service.definition.needs.model_validate(needs)}
+    object.__setattr__(service, "definition", service.definition.model_copy(update=changes))
+    host = host_variables(made, "hello", "adeu")
+    assert host["coturn_sites"] == [
+        {"name": "adeu", "hostname": "adeu.escola.test", "public_address": "192.0.2.7", "local_address": ""}
+    ]
+    policies = {site["name"]: site.get("permissions_policy") for site in host["nginx_sites"]}
+    assert policies == {"adeu": "camera=(self)", "hello": None}
+
+
 def test_every_service_is_told_which_others_the_school_has(tmp_path: Path) -> None:
     made = workspace(tmp_path)
     inventory = build_inventory(
         made, made.school("escola"), selections("hello"), {"hello": "certificate"}, run_id="r1"
     )
-    assert inventory["all"]["vars"]["provision_services"] == {
-        "hello": {"hostname": "hola.escola.test", "host": "main"}
-    }
+    told = inventory["all"]["vars"]["provision_services"]
+    assert list(told) == ["hello"]
+    assert (told["hello"]["hostname"], told["hello"]["host"]) == ("hola.escola.test", "main")
+    assert told["hello"]["settings"]["greeting"] == "bon dia"
 
 
 def test_settings_become_role_variables_and_reach_the_site(tmp_path: Path) -> None:

@@ -63,6 +63,26 @@ def test_a_school_gets_the_defaults_of_the_municipality(place: Path, load: Load)
     assert host.ssh_key == place / "k/id"
 
 
+def test_a_citys_copy_takes_the_place_of_upstreams_package_repository(place: Path) -> None:
+    def repositories() -> dict[str, Any]:
+        entries = load_workspace(place, paths.ROLES).catalog.values()
+        return {item.name: item for entry in entries for item in entry.repositories()}
+
+    upstream = repositories()
+    faithful = {"uri": "https://copies.vilaprova.example/nodesource"}
+    anew = {
+        "uri": "http://copies.vilaprova.example/jitsi",
+        "key_url": "https://copies.vilaprova.example/key.asc",
+        "fingerprint": "A" * 40,
+    }
+    city(place, repositories={"nodesource": faithful, "jitsi": anew})
+    found = repositories()
+    assert found["etherpad"] == upstream["etherpad"]
+    # What upstream signed needs no other key.
+    assert found["nodesource"] == upstream["nodesource"].model_copy(update=faithful)
+    assert found["jitsi"] == upstream["jitsi"].model_copy(update={**anew, "key": "jitsi-copy.asc"})
+
+
 def test_what_a_school_says_itself_wins(place: Path, write: Write, load: Load) -> None:
     write(
         "schools/escola-mar.yml",

@@ -1,7 +1,5 @@
 """The program of the role audit_trail bounds what auditors put into the inbox, and nothing of theirs stops it."""
 
-import importlib.machinery
-import importlib.util
 import json
 import os
 import random
@@ -13,20 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from provision import paths
 from provision.engine import remote_copy
+from tests.unit.roles.programs import load
 
 
 @pytest.fixture(name="program")
 def _program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """The program over directories of an ordinary user, who cannot give files away."""
-    loader = importlib.machinery.SourceFileLoader(
-        "provision_audit_trail", str(paths.ROLES / "audit_trail/files/provision-audit-trail")
-    )
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
+    module = load("audit_trail", "provision-audit-trail")
     for name in ("chown", "fchown"):
         monkeypatch.setattr(os, name, lambda *_, **__: None)
     monkeypatch.setattr(module, "group_id", lambda name: os.getegid())

@@ -2,8 +2,6 @@
 
 import base64
 import grp
-import importlib.machinery
-import importlib.util
 import json
 import pwd
 import types
@@ -12,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from provision import paths
+from tests.unit.roles.programs import load
 
 OLD, NEW = "ssh-ed25519 AAAAold anna@old", "ssh-ed25519 AAAAnew anna@new"
 
@@ -40,14 +38,7 @@ class Server:
 
 @pytest.fixture(name="program")
 def _program() -> types.ModuleType:
-    loader = importlib.machinery.SourceFileLoader(
-        "provision_base", str(paths.ROLES / "base/files/provision-base")
-    )
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return load("base", "provision-base")
 
 
 @pytest.fixture(name="server")

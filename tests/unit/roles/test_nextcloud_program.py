@@ -1,13 +1,11 @@
 """The role nextcloud's own program: which steps from one release to another it takes."""
 
-import importlib.machinery
-import importlib.util
 import types
 from pathlib import Path
 
 import pytest
 
-from provision import paths
+from tests.unit.roles.programs import load
 
 #: As upstream writes it.
 VERSION = """<?php
@@ -31,14 +29,7 @@ $OC_VersionCanBeUpgradedFrom = array (
 
 @pytest.fixture(name="program")
 def _program() -> types.ModuleType:
-    loader = importlib.machinery.SourceFileLoader(
-        "provision_nextcloud", str(paths.ROLES / "nextcloud/files/provision-nextcloud")
-    )
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return load("nextcloud", "provision-nextcloud")
 
 
 @pytest.fixture(name="release")

@@ -1,28 +1,19 @@
 """The role php's own program: how many workers a pool has, and which settings are taken."""
 
-import importlib.machinery
-import importlib.util
 import json
 import types
 from typing import Any
 
 import pytest
 
-from provision import paths
+from tests.unit.roles.programs import load
 
 EIGHT_GB = "MemTotal:        8037532 kB\nMemFree:         1000000 kB\n"
 
 
 @pytest.fixture(name="program")
 def _program() -> types.ModuleType:
-    loader = importlib.machinery.SourceFileLoader(
-        "provision_php", str(paths.ROLES / "php/files/provision-php")
-    )
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return load("php", "provision-php")
 
 
 def pools(

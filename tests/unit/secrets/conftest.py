@@ -76,7 +76,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     keyring.set_keyring(fail.Keyring())
     pad = definition("pad", PAD_SECRETS)
     school = SimpleNamespace(
-        id="escola-mar", domain="escola-mar.example", services={"pad": SimpleNamespace(definition=pad)}
+        id="escola-mar",
+        domain="escola-mar.example",
+        services={"pad": SimpleNamespace(definition=pad)},
+        is_shared=lambda service: False,
     )
     workspace = SimpleNamespace(
         path=root,

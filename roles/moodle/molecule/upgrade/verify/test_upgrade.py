@@ -1,6 +1,7 @@
 """What must hold after the step to a later release, with a new password and another service beside it."""
 
 import importlib.util
+import json
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,26 @@ def test_nothing_more_is_public_than_before(moodle: Any) -> None:
     assert seen in ({}, {"version.php": 0})
 
 
+# Not among the tests for living schools: for a moment nobody could work.
+@pytest.mark.parametrize("way", ["--enable", "--enableold"])
+def test_a_maintenance_mode_that_is_left_on_is_told(host: Any, moodle: Any, way: str) -> None:
+    def state() -> tuple[str, str]:
+        # What its database said is good for a while.
+        told = json.loads(
+            host.check_output(
+                "rm -f /var/lib/provision/probe/moodle-database.json; provision-moodle-health probe state"
+            )
+        )
+        return told["state"], told["code"]
+
+    try:
+        assert moodle.program("maintenance.php", way).rc == 0
+        assert state() == ("problem", "maintenance")
+    finally:
+        assert moodle.program("maintenance.php", "--disable").rc == 0
+    assert state() == ("ok", "")
+
+
 def test_moodles_own_checks_find_no_error(moodle: Any) -> None:
     for kind in ("status", "security"):
         assert moodle.program("checks.php", f"--type={kind}").rc in (0, 1), kind
@@ -83,6 +104,9 @@ def test_the_schools_own_bigbluebutton_is_used_and_nothing_else_of_its_network_c
 ) -> None:
     assert moodle.setting("bigbluebuttonbn_server_url") == "https://video.escola.test/bigbluebutton/"
     assert moodle.setting("bigbluebuttonbn_shared_secret") == "not-a-secret-only-for-these-tests"
+    # The school has switched recording on; each room's teacher decides.
+    assert moodle.setting("bigbluebuttonbn_recordings_enabled") == "1"
+    assert moodle.setting("bigbluebuttonbn_recording_default") == "0"
     blocked = [ip_network(text) for text in moodle.setting("curlsecurityblockedhosts").split()]
 
     def is_blocked(address: str) -> bool:

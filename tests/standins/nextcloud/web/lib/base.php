@@ -172,6 +172,22 @@ namespace OCP {
 		public function __construct(public string $name) {
 		}
 
+		public function setDisplayName(string $name): bool {
+			return true;
+		}
+
+		public function getQuota(): string {
+			return (string)System::rows('SELECT quota FROM oc_users WHERE uid = ?', [$this->name])[0]['quota'];
+		}
+
+		public function setQuota(string $quota): void {
+			System::rows('UPDATE oc_users SET quota = ? WHERE uid = ?', [$quota, $this->name]);
+		}
+
+		public function isEnabled(): bool {
+			return true;
+		}
+
 		public function setPassword(string $password): bool {
 			if (strlen($password) < 10) {
 				throw new \RuntimeException('Password needs to be at least 10 characters long.');
@@ -196,6 +212,10 @@ namespace OCP {
 
 		public function checkPassword(string $name, string $password): User|false {
 			$rows = System::rows('SELECT password FROM oc_users WHERE uid = ?', [$name]);
+			$sum = hash('sha512', $password);
+			if (System::rows('SELECT 1 FROM oc_authtoken WHERE uid = ? AND token = ?', [$name, $sum])) {
+				return new User($name);
+			}
 			return $rows && password_verify($password, $rows[0]['password']) ? new User($name) : false;
 		}
 	}
@@ -216,6 +236,49 @@ namespace OCP {
 	class IGroupManager {
 		public function get(string $name): Group {
 			return new Group($name);
+		}
+	}
+}
+
+namespace OCP\Authentication\Exceptions {
+	class InvalidTokenException extends \Exception {
+	}
+}
+
+namespace OCP\Authentication\Token {
+	class IToken {
+		public const PERMANENT_TOKEN = 1;
+		public const DO_NOT_REMEMBER = 0;
+
+		public function __construct(private string $name) {
+		}
+
+		public function getUID(): string {
+			return $this->name;
+		}
+	}
+}
+
+namespace OC\Authentication\Token {
+	use OC\System;
+	use OCP\Authentication\Exceptions\InvalidTokenException;
+	use OCP\Authentication\Token\IToken;
+
+	class IProvider {
+		public function getToken(string $token): IToken {
+			$rows = System::rows('SELECT uid FROM oc_authtoken WHERE token = ?', [hash('sha512', $token)]);
+			return new IToken($rows[0]['uid'] ?? throw new InvalidTokenException('Token does not exist'));
+		}
+
+		public function invalidateTokensOfUser(string $name, ?string $client): void {
+			System::rows('DELETE FROM oc_authtoken WHERE uid = ?', [$name]);
+		}
+
+		public function generateToken(
+			string $token, string $name, string $login, ?string $password, string $title, int $type, int $remember,
+		): IToken {
+			System::rows('INSERT INTO oc_authtoken (uid, token) VALUES (?, ?)', [$name, hash('sha512', $token)]);
+			return new IToken($name);
 		}
 	}
 }

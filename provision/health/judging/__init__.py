@@ -1,0 +1,1 @@
+"""From what a host has told to findings, by theme."""

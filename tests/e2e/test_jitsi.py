@@ -1,0 +1,169 @@
+"""Jitsi on a school's server by the real commands: installed from a city's copy of the repository, asked, applied while
+a lesson goes on, and moved from accounts to tokens.
+
+The repository is the stand-in of tests/standins/jitsi, signed with a key of its own, on a web server of its own; nginx,
+Prosody and coturn are the real ones.
+"""
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provision import paths
+from provision.lab import Machine
+from tests.e2e.acceptance import accept, say
+from tests.e2e.schools import SchoolOnLab, make_school
+from tests.labs import lab_machine, ssh
+from tests.standins.jitsi.build import build
+
+SITE = "meet.escola-prova.test"
+#: What the stand-in's bridge says of the lessons that go on.
+LESSONS = "/run/jitsi-stand-in.json"
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A city's copy of upstream's repository, as ``municipality.yml`` names it."""
+    directory = tmp_path_factory.mktemp("jitsi") / "copy"
+    fingerprint = build(directory)
+    with lab_machine("jitsi-copy") as machine:
+        for file in (path for path in directory.rglob("*") if path.is_file()):
+            place = Path("/srv/copy") / file.relative_to(directory)
+            send(machine, file.read_bytes(), place)
+        ssh(machine, "systemd-run -q --unit=copy python3 -m http.server --directory /srv/copy 8000")
+        address = f"http://{machine.address}:8000"
+        yield {"uri": address, "key_url": f"{address}/key.asc", "fingerprint": fingerprint}
+
+
+def send(machine: Machine, content: bytes, place: Path) -> None:
+    """Put a file onto a machine, as text that any shell bears."""
+    ssh(
+        machine,
+        f"mkdir -p {place.parent} && base64 -d > {place}",
+        stdin=base64.b64encode(content).decode(),
+    )
+
+
+@pytest.fixture(scope="module")
+def school(
+    request: pytest.FixtureRequest, copy: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SchoolOnLab]:
+    say(request, "Jitsi's packages, bridge and focus: a stand-in")
+    with lab_machine("jitsi-school") as machine:
+        made = make_school(
+            tmp_path_factory.mktemp("school") / "workspace",
+            machine,
+            use(),
+            repositories={"jitsi": copy},
+        )
+        yield made
+
+
+def use(**settings: Any) -> dict[str, Any]:
+    return {"jitsi": {"hostname": SITE, "settings": {"teachers": ["anna"], **settings}}}
+
+
+def states(school: SchoolOnLab, *options: str) -> dict[str, str]:
+    """What is not well with Jitsi, and why."""
+    asked = school.provision("health", school.id, "--service", "jitsi", "--json", *options, check=False)
+    found = json.loads(asked.stdout)["schools"][school.id]
+    assert len(found) > 10, asked.stderr
+    return {one["id"]: one["measured"] for one in found if one["state"] != "ok"}
+
+
+def lesson(school: SchoolOnLab, participants: int) -> None:
+    """Let a lesson go on, or end it."""
+    told = json.dumps({"conferences": 1, "participants": participants})
+    ssh(school.machine, f"rm -f {LESSONS}" if not participants else f"echo '{told}' > {LESSONS}")
+
+
+def started(school: SchoolOnLab) -> str:
+    return ssh(school.machine, "systemctl show -p InvocationID --value jitsi-videobridge2 prosody").stdout
+
+
+def test_a_school_gets_its_video_lessons_and_a_further_run_changes_nothing(school: SchoolOnLab) -> None:
+    applied = school.provision("apply", school.id, "--yes")
+    assert "is ready" in applied.stdout
+    planned = school.provision("plan", school.id, "--exit-code", check=False)
+    assert planned.returncode == 0, planned.stdout
+    assert "nothing changed" in school.provision("apply", school.id, "--yes").stdout
+
+
+def test_health_says_that_lessons_can_be_held(school: SchoolOnLab) -> None:
+    assert states(school) == {}
+
+
+def test_the_acceptance_tests_pass_on_the_school(school: SchoolOnLab, tmp_path: Path) -> None:
+    accept(school, "jitsi", SITE, tmp_path)
+    accept(school, "coturn", SITE, tmp_path)
+
+
+def test_a_lesson_is_not_cut_unasked(school: SchoolOnLab) -> None:
+    before = started(school)
+    lesson(school, 23)
+    try:
+        school.edit(services=use(bridge_memory_mb=1600))
+        told = school.provision("plan", school.id)
+        assert "participants: 23" in told.stdout + told.stderr
+        refused = school.provision("apply", school.id, "--yes", check=False)
+        assert refused.returncode == 1
+        assert "participants: 23" in refused.stdout + refused.stderr
+        assert started(school) == before
+        waiting = school.start("apply", school.id, "--yes", "--wait", "10")
+        limit = time.monotonic() + 240
+        while not ssh(school.machine, "pgrep -f provision-busy", check=False).stdout:
+            assert waiting.poll() is None, waiting.communicate()
+            assert time.monotonic() < limit
+            time.sleep(1)
+        assert started(school) == before
+    finally:
+        lesson(school, 0)
+    out, err = waiting.communicate(timeout=300)
+    assert waiting.returncode == 0, out + err
+    assert started(school) != before
+    assert states(school) == {}
+
+
+def test_with_force_a_lesson_is_cut_and_the_record_says_how_many_were_in_it(school: SchoolOnLab) -> None:
+    before = started(school)
+    lesson(school, 4)
+    try:
+        school.edit(services=use(bridge_memory_mb=1792))
+        applied = school.provision("apply", school.id, "--yes", "--force")
+    finally:
+        lesson(school, 0)
+    assert "participants: 4" in applied.stdout + applied.stderr
+    assert started(school) != before
+
+
+def test_from_accounts_to_tokens_is_one_variable_and_one_apply(school: SchoolOnLab, tmp_path: Path) -> None:
+    school.edit(services=use(authentication="token"))
+    assert "is ready" in school.provision("apply", school.id, "--yes").stdout
+    assert states(school) == {}
+    accept(school, "jitsi", SITE, tmp_path, paths.ROLES / "jitsi/molecule/token/verify/test_token.py")
+    # The focus itself asks nobody now.
+    for number, more in enumerate(
+        (
+            {"session": "0123456789abcdef"},
+            {"to": f"x@focus.{SITE}"},
+            {"to": f"focus@auth.{SITE}/focus"},
+            {"room": f"cantonada@internal.auth.{SITE}"},
+        )
+    ):
+        wish = json.dumps({"as": "guest", "room": f"cantonada-{number}", **more})
+        told = ssh(school.machine, "provision-jitsi try", stdin=wish).stdout
+        assert json.loads(told) == {"login": "ok", "request": "not-authorized"}, more
+
+
+def test_a_dead_focus_is_told_and_the_next_apply_starts_it(school: SchoolOnLab) -> None:
+    # Its script is done, so systemd takes it for active.
+    ssh(school.machine, "kill -9 $(cat /run/jicofo.pid)")
+    found = states(school)
+    assert {"opening", "focus"} <= set(found), found
+    assert "is ready" in school.provision("apply", school.id, "--yes").stdout
+    assert states(school) == {}
