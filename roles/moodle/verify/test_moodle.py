@@ -84,6 +84,8 @@ PUBLIC_PATHS = [
     "lib/scssphp/readme_moodle.txt",
     "mod/resource/readme.txt",
     "mod/README.txt",
+    # 4.5 only.
+    "mod/chat/README.txt",
     "mod/book/README.md",
     "auth/manual/upgrade.txt",
     "lib/upgrade.txt",
@@ -107,7 +109,11 @@ CLOSED_PATHS = [
     "STAND-IN",
     ".provision",
     "lib/classes/component.php",
+    "lib/classes/component.php/x",
+    "lib/classes/task/manager.php",
     "lib/tests/behat/behat_hooks.php",
+    "lib/tests/other/chartjstestpage.php",
+    "admin/swaggerui.php",
     "index.php.bak",
     "%2e%2e/config.php",
 ]
@@ -368,6 +374,15 @@ def test_what_is_not_for_the_public_is_not_there(statuses: dict[str, int], path:
     assert statuses[path] == (400 if path.startswith("%2e") else 404)
 
 
+def test_the_access_log_holds_no_address_that_is_a_key(host: Any, moodle: Moodle) -> None:
+    key = secrets.token_hex(16)
+    keys = (f"/tokenpluginfile.php/{key}/5/user/icon/1/f1", f"/rss/file.php/1/{key}/mod_forum/1/rss.xml")
+    moodle.browse({"path": f"/login/index.php/seen-{key}"}, *({"path": path} for path in keys))
+    logged = host.check_output(f"grep -hF {key} /var/log/nginx/access.log").splitlines()
+    assert len(logged) == 1
+    assert f"seen-{key}" in logged[0]
+
+
 def test_pages_and_static_files_carry_the_security_headers(moodle: Moodle) -> None:
     paths = ("/login/index.php", "/pix/i/lock.svg", "/doesnotexist", "/composer.json")
     for answer in moodle.browse(*({"path": path} for path in paths)):
@@ -432,6 +447,16 @@ def test_settings_and_data_are_for_those_who_need_them(host: Any) -> None:
         ("core/showcampaigncontent", ""),
         ("core/curlsecurityallowedport", "443"),
         ("core/mnet_dispatcher_mode", "off"),
+        ("core/getremoteaddrconf", "3"),
+        ("core/geopluginapikey", ""),
+        ("core/googlemapkey3", ""),
+        ("core/emailchangeconfirmation", "1"),
+        ("core/enablesharingtomoodlenet", "0"),
+        ("core/badges_allowexternalbackpack", "0"),
+        ("core/bigbluebuttonbn_recording_default", "0"),
+        ("core/passwordchangetokendeletion", "1"),
+        ("core/forceloginforprofileimage", "1"),
+        ("core/rememberusername", "0"),
         ("core/messageinbound_enabled", "0"),
         ("tool_moodlenet/enablemoodlenet", "0"),
         ("tool_moodlenet/defaultmoodlenet", ""),
@@ -444,6 +469,25 @@ def test_what_the_schools_safety_depends_on_is_in_force(
     found = settings[component][setting]
     # PHP's way to write a yes and a no.
     assert ({True: "1", False: ""}[found] if isinstance(found, bool) else str(found)) == value
+
+
+def test_every_setting_that_is_forced_is_one_that_moodle_knows(host: Any) -> None:
+    """A name that is written wrong would be in force, and do nothing."""
+    if host.file("/opt/moodle/current/STAND-IN").exists:
+        print("The stand-in knows few settings.")
+        return
+    config = host.file("/etc/moodle/config.php").content_string
+    names = set(re.findall(r"(?m)^\$CFG->(\w+) = ", config)) | set(
+        re.findall(r"(?m)^ {8}'(\w+)' => ", config)
+    )
+    assert len(names) > 70
+    known = host.check_output(
+        f"printf '%s\\n' {' '.join(sorted(names))} | "
+        "grep --recursive --no-filename --only-matching --word-regexp --fixed-strings --file=- --include=*.php "
+        "/opt/moodle/current/ | sort --unique"
+    )
+    # Since 5.1.
+    assert names - set(known.split()) <= {"geopluginapikey"}
 
 
 def test_formulas_are_not_drawn_by_a_program_from_elsewhere(settings: dict[str, dict[str, Any]]) -> None:
@@ -464,12 +508,17 @@ def test_accounts_are_locked_after_wrong_passwords(settings: dict[str, dict[str,
 
 
 def test_no_task_speaks_with_servers_of_others(moodle: Moodle) -> None:
-    tasks = ("registration_cron_task", "check_for_updates_task", "h5p_get_content_types_task")
     # A backslash is written twice in Python's list as in PHP's.
-    names = [rf"\core\task\{task}" for task in tasks]
+    names = [
+        r"\core\task\registration_cron_task",
+        r"\core\task\check_for_updates_task",
+        r"\core\task\h5p_get_content_types_task",
+        r"\core\task\update_geoip2file_task",
+        r"\tool_langimport\task\update_langpacks_task",
+    ]
     disabled = r"\core\task\manager::get_scheduled_task($n)->get_disabled()"
     said = moodle.php(f"foreach ({names} as $n) {{ echo {disabled} ? 'off ' : 'on '; }}")
-    assert said.split() == ["off"] * 3
+    assert said.split() == ["off"] * len(names)
 
 
 def test_pages_load_nothing_from_servers_of_others(
@@ -487,7 +536,11 @@ def test_nothing_of_the_schools_own_network_can_be_asked_for_by_moodle_but_what_
     settings: dict[str, dict[str, Any]],
 ) -> None:
     blocked = settings["core"]["curlsecurityblockedhosts"].split()
-    assert {"127.0.0.0/8", "169.254.0.0/16", "::1/128"} <= set(blocked)
+    assert {"127.0.0.0/8", "169.254.0.0/16", "::/128", "::1/128", "64:ff9b::/96"} <= set(blocked)
+
+
+def test_the_video_server_is_the_schools_own_or_none(settings: dict[str, dict[str, Any]]) -> None:
+    assert "blindsidenetworks" not in str(settings["core"]["bigbluebuttonbn_server_url"])
 
 
 def test_caches_are_in_redis(moodle: Moodle) -> None:

@@ -29,6 +29,15 @@ PRIVATE = (
     "privacy/tests/fixtures/logo.png",
     "enrol/lti/tests/fixtures/input.xml",
     "blog/tests/behat/delete.feature",
+    "mod/chat/README.txt",
+)
+#: Programs there that are not for browsers either; each would say so.
+CLOSED = (
+    "admin/swaggerui.php",
+    "lib/classes/component.php",
+    "lib/classes/task/manager.php",
+    "lib/tests/behat/behat_hooks.php",
+    "lib/tests/other/chartjstestpage.php",
 )
 PUBLIC_CONFIG = "<?php\nrequire_once __DIR__ . '/../config.php';\n"
 ROOT_SETUP = "<?php\nrequire_once dirname(__DIR__) . '/public/lib/setup.php';\n"
@@ -49,7 +58,7 @@ def pack(version: str, directory: Path) -> Path:
         if path.is_file()
     }
     files |= {f"admin/cli/{path.name}": path.read_bytes() for path in (HERE / "cli").glob("*.php")}
-    files |= {f"{web}{name}": b"not for browsers\n" for name in PRIVATE}
+    files |= {f"{web}{name}": b"not for browsers\n" for name in (*PRIVATE, *CLOSED)}
     number = NUMBERS[version]
     release = f"<?php\n$version  = {number};\n$release  = '{version} (stand-in)';\n"
     files[f"{web}version.php"] = release.encode()
