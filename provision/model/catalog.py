@@ -319,6 +319,11 @@ def _check_definition(entry: ServiceEntry, document: Document) -> list[Problem]:
     named += [(("needs", "php", "upload_mb"), php.upload_mb)] if php else []
     small = definition.resources.small_host
     named += [(("resources", "small_host"), small)] if small else []
+    named += [
+        (("outbound", number, "when"), outbound.when)
+        for number, outbound in enumerate(definition.outbound)
+        if outbound.when
+    ]
     turn = definition.needs.turn
     if turn:
         named += [

@@ -405,10 +405,15 @@ Probe = Annotated[
 
 
 class Outbound(Strict):
-    """A connection to the outside that the service may make, and why."""
+    """A connection to the outside that the service may make, and why.
+
+    Args:
+        when: name of the setting that opens it: the connection is made only where that is ``true`` or not empty.
+    """
 
     to: str
     why: str
+    when: Identifier | None = None
 
 
 class Backup(Strict):

@@ -71,7 +71,7 @@ def of_workspace(workspace: Workspace, school: ResolvedSchool) -> Surroundings:
             service.definition,
             hostname=service.hostname,
             host=service.host,
-            settings=tuple((name, _shown(value)) for name, value in sorted(service.settings.items())),
+            values=service.settings,
         )
         for service in school.services.values()
     )
@@ -113,17 +113,28 @@ def _view(
     *,
     hostname: str = "",
     host: str = "",
-    settings: tuple[tuple[str, str], ...] | None = None,
+    values: Mapping[str, Any] | None = None,
 ) -> ServiceView:
+    """What the report says of a service.
+
+    Args:
+        values: of its settings, where they are known; without them all that a setting may open is told.
+    """
     return ServiceView(
         id=definition.id,
         titles=definition.title.model_dump(),
         hostname=hostname,
         host=host,
         personal_data=definition.personal_data,
-        outbound=tuple((item.to, item.why) for item in definition.outbound),
+        outbound=tuple(
+            (item.to, item.why)
+            for item in definition.outbound
+            if item.when is None or values is None or values.get(item.when)
+        ),
         backup=(*definition.backup.databases, *definition.backup.data, *definition.backup.config),
-        settings=settings,
+        settings=None
+        if values is None
+        else tuple((name, _shown(value)) for name, value in sorted(values.items())),
     )
 
 

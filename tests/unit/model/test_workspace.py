@@ -243,6 +243,14 @@ def test_a_sixth_service_is_one_directory_in_the_workspace(write: Write, load: L
     assert load().school("escola-mar").services["hello"].version == "1"
 
 
+def test_a_way_out_names_a_setting_that_the_role_has(place: Path, write: Write, problems: Problems) -> None:
+    definition = yaml.safe_load((place / "roles/wiki/service.yml").read_text())
+    for setting, expected in (("max_upload_mb", []), ("max_uplaod_mb", ["unknown-setting"])):
+        way_out = {"to": "example.org", "why": "Pictures.", "when": setting}
+        write("roles/wiki/service.yml", {**definition, "outbound": [way_out]})
+        assert codes(problems()) == expected
+
+
 def test_a_service_that_is_described_twice_is_refused(place: Path, tmp_path: Path) -> None:
     other = tmp_path / "more" / "chat"
     other.mkdir(parents=True)
