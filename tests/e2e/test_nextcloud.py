@@ -170,6 +170,148 @@ def test_a_new_password_in_the_vault_is_the_administrators_after_an_apply(school
     assert not may_enter(school, before)
 
 
+# --- the app store ----------------------------------------------------------------------------------------------------
+
+#: An app as an administrator installs it: Nextcloud itself unpacks it there, as its own user.
+INSTALL_APP = r"""
+set -eu
+mkdir -p /srv/of-the-web-server
+echo 'let secret' > /srv/of-the-web-server/secret.js
+chown root:www-data /srv/of-the-web-server/secret.js
+chmod 0640 /srv/of-the-web-server/secret.js
+runuser -u nextcloud -- sh -eu <<'END'
+umask 0027
+cd /var/lib/nextcloud/store-apps
+mkdir -p quiz/appinfo quiz/js
+echo '<?xml version="1.0"?><info><id>quiz</id><name>Quiz</name><summary>Quiz</summary><description>Quiz</description>
+<version>1.0.0</version><licence>agpl</licence><author>Prova</author><namespace>Quiz</namespace><category>games</category>
+<bugs>https://example.org</bugs><dependencies><nextcloud min-version="30" max-version="99"/></dependencies></info>
+' > quiz/appinfo/info.xml
+echo 'let quiz' > quiz/js/quiz.js
+echo '<?php echo "ran";' > quiz/quiz.php
+echo 'let hidden' > quiz/js/.hidden.js
+ln -sf /srv/of-the-web-server/secret.js quiz/js/link.js
+END
+"""
+#: Asks for the list of apps as the page of apps does; tells whether that led out of the server.
+ASK_STORE = r"""<?php
+define('OC_CONSOLE', 1);
+$_SERVER['argv'] = $argv = ['occ'];
+$_SERVER['SCRIPT_FILENAME'] = '/opt/nextcloud/current/occ';
+require_once '/opt/nextcloud/current/lib/base.php';
+$config = OCP\Server::get(OCP\IConfig::class);
+$config->deleteAppValue('settings', 'appstore-fetcher-lastFailure');
+$config->setAppValue('settings', 'appstore-timeout', '10');
+$found = OCP\Server::get(OC\App\AppStore\Fetcher\AppFetcher::class)->get();
+echo $found || $config->getAppValue('settings', 'appstore-fetcher-lastFailure') ? 'asked' : 'not asked', "\n";
+$config->deleteAppValue('settings', 'appstore-timeout');
+"""
+
+
+def occ(school: SchoolOnLab, arguments: str) -> str:
+    command = (
+        f"cd / && runuser -u nextcloud -- php-nextcloud /opt/nextcloud/current/occ --no-ansi {arguments}"
+    )
+    return ssh(school.machine, command).stdout
+
+
+def app_is_on(school: SchoolOnLab) -> bool:
+    return "quiz" in json.loads(occ(school, "app:list --output=json"))["enabled"]
+
+
+def store(school: SchoolOnLab, is_open: bool) -> str:
+    """Opens or closes it, as the city does; what the run said."""
+    file = school.directory / "schools" / f"{school.id}.yml"
+    text = yaml.safe_load(file.read_text())
+    text["services"]["nextcloud"]["settings"] = {"app_store": is_open}
+    file.write_text(yaml.safe_dump(text, allow_unicode=True))
+    return school.provision("apply", school.id, "--yes").stdout
+
+
+def leads_out(school: SchoolOnLab, request: pytest.FixtureRequest) -> bool | None:
+    """Whether Nextcloud asks the store; nothing of the stand-in, which has none."""
+    if not REAL.is_file():
+        say(request, "The stand-in asks no store: that the real one does is not tried.")
+        return None
+    asked = ssh(school.machine, "cd / && runuser -u nextcloud -- php-nextcloud", stdin=ASK_STORE).stdout
+    return asked.strip().endswith("\nasked") or asked.strip() == "asked"
+
+
+def test_an_open_store_opens_nothing_else(school: SchoolOnLab, request: pytest.FixtureRequest) -> None:
+    store(school, is_open=True)
+    system = json.loads(occ(school, "config:list system --output=json"))["system"]
+    assert system["appstoreenabled"] is True
+    # What would let out push messages, look-ups, and questions about passwords.
+    assert system["has_internet_connection"] is False
+    assert (system["updatechecker"], system["lookup_server"], system["connectivity_check_domains"]) == (
+        False,
+        "",
+        [],
+    )
+    assert system["allow_local_remote_servers"] is False
+    assert [place["writable"] for place in system["apps_paths"]] == [False, True]
+    assert leads_out(school, request) in (True, None)
+    ssh(school.machine, INSTALL_APP)
+    occ(school, "app:enable quiz")
+    assert app_is_on(school)
+    assert ask(school, "/store-apps/quiz/js/quiz.js") == (200, "let quiz\n")
+    # Neither its programs by themselves, nor what hides, nor what the web server may read and the app may not.
+    for path in (
+        "quiz.php",
+        "quiz.php/x",
+        "js/.hidden.js",
+        "js/link.js",
+        "",
+        "../../data/.ncdata",
+        "../config/config.php",
+    ):
+        status, body = ask(school, f"/store-apps/quiz/{path}")
+        assert status in (403, 404), (path, status, body)
+    assert ssh(school.machine, "runuser -u www-data -- ls /var/lib/nextcloud", check=False).returncode != 0
+    plan = school.provision("plan", school.id, "--exit-code", check=False)
+    assert plan.returncode == 0, plan.stdout
+
+
+def test_a_store_that_is_closed_takes_its_apps_along(
+    school: SchoolOnLab, request: pytest.FixtureRequest
+) -> None:
+    store(school, is_open=False)
+    system = json.loads(occ(school, "config:list system --output=json"))["system"]
+    assert (system["appstoreenabled"], system["has_internet_connection"]) == (False, False)
+    assert [place["writable"] for place in system["apps_paths"]] == [False]
+    assert leads_out(school, request) in (False, None)
+    assert not app_is_on(school)
+    assert ask(school, "/store-apps/quiz/js/quiz.js")[0] == 404
+    modes = ssh(school.machine, "stat -c '%U %a' /var/lib/nextcloud /opt/nextcloud/current/apps").stdout
+    assert modes == "nextcloud 750\nroot 755\n"
+    plan = school.provision("plan", school.id, "--exit-code", check=False)
+    assert plan.returncode == 0, plan.stdout
+    assert status_of(school)["installed"]
+
+
+def test_its_apps_stay_off_when_it_is_opened_again(school: SchoolOnLab) -> None:
+    store(school, is_open=True)
+    assert not app_is_on(school)
+    occ(school, "app:enable quiz")
+    assert app_is_on(school)
+    store(school, is_open=False)
+    assert not app_is_on(school)
+
+
+def test_a_file_that_overrules_the_schools_settings_is_told(school: SchoolOnLab) -> None:
+    """The service may put files beside provision.config.php: what they say is not taken for the school's word."""
+    beside = "/var/lib/nextcloud/config/zz.config.php"
+    text = "<?php $CONFIG = ['has_internet_connection' => 'false'];"
+    ssh(school.machine, f"runuser -u nextcloud -- tee {beside}", stdin=text)
+    refused = school.provision("apply", school.id, "--yes", check=False)
+    assert refused.returncode == 1
+    assert (
+        "does not follow provision.config.php in: has_internet_connection" in refused.stdout + refused.stderr
+    )
+    ssh(school.machine, f"rm {beside}")
+    school.provision("apply", school.id, "--yes")
+
+
 # --- from release to release, with stand-ins ------------------------------------------------------------------------
 
 

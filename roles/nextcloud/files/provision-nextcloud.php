@@ -4,12 +4,13 @@
 // with --check it changes nothing. Called by provision-nextcloud, as the user nextcloud.
 //
 //     provision-nextcloud.php settings [--check]   {"enable": [app...], "disable": [app...], "values": {app: {key: [type, value]}},
-//                                                "probe": {"user": "...", "token": "..."}}
+//                                                "system": {key: value}, "probe": {"user": "...", "token": "..."}}
 //     provision-nextcloud.php password [--check]   {"user": "...", "password": "..."}
 
 declare(strict_types=1);
 
 use OC\Authentication\Token\IProvider;
+use OCP\App\AppPathNotFoundException;
 use OCP\App\IAppManager;
 use OCP\Authentication\Exceptions\InvalidTokenException;
 use OCP\Authentication\Token\IToken;
@@ -93,6 +94,9 @@ function settings(array $wanted, bool $check): void {
 			echo "app:disable $app\n";
 		}
 	}
+	foreach (orphans($apps, array_merge($wanted['enable'], $wanted['disable'])) as $app) {
+		echo "app:disable $app\n";
+	}
 	// The installer leaves it to whoever comes first, and the periodic jobs complain when it is they.
 	$system = Server::get(IConfig::class);
 	if ($system->getSystemValueString('instanceid') === '') {
@@ -100,6 +104,17 @@ function settings(array $wanted, bool $check): void {
 		if (!$check) {
 			$system->setSystemValue('instanceid', 'oc' . bin2hex(random_bytes(5)));
 		}
+	}
+	// What provision.config.php says, as Nextcloud reads it: another file beside it could say otherwise. A plan comes before that
+	// file is written.
+	$wrong = [];
+	foreach ($check ? [] : $wanted['system'] as $key => $value) {
+		if (!alike($system->getSystemValue($key, null), $value)) {
+			$wrong[] = $key;
+		}
+	}
+	if ($wrong) {
+		throw new RuntimeException('Nextcloud does not follow provision.config.php in: ' . implode(', ', $wrong));
 	}
 	$config = Server::get(IAppConfig::class);
 	foreach ($wanted['values'] as $app => $values) {
@@ -110,6 +125,32 @@ function settings(array $wanted, bool $check): void {
 		}
 	}
 	account($wanted['probe']['user'], $wanted['probe']['token'], $check);
+}
+
+/** Whether two values are the same, with their types; the order of names does not count. */
+function alike(mixed $one, mixed $other): bool {
+	if (!is_array($one) || !is_array($other)) {
+		return $one === $other;
+	}
+	ksort($one);
+	ksort($other);
+	return array_keys($one) === array_keys($other) && !in_array(false, array_map('alike', $one, $other), true);
+}
+
+/**
+ * Apps that are on and whose files are not there: those of the store, where it was closed since. Nextcloud would leave them out,
+ * and they would be back, as old as they are then, with the store. What they kept stays.
+ */
+function orphans(IAppManager $apps, array $known): array {
+	$on = array_diff($apps->getEnabledApps(), $known, $apps->getAlwaysEnabledApps());
+	return array_filter($on, static function (string $app) use ($apps): bool {
+		try {
+			$apps->getAppPath($app);
+			return false;
+		} catch (AppPathNotFoundException) {
+			return true;
+		}
+	});
 }
 
 /** The account of the health check: nobody knows its password, it may keep next to nothing, and one token opens it. */

@@ -271,8 +271,9 @@ def test_what_stands_in_the_settings_has_the_right_values_and_types(cloud: Nextc
     # The list keeps these to itself.
     system |= {name: cloud.occ(f"config:system:get {name}") for name in ("datadirectory", "trusted_proxies")}
     wanted: dict[str, Any] = {
+        # Also where the store is open: see vars/main.yml.
         "has_internet_connection": False,
-        "appstoreenabled": False,
+        "appstoreenabled": bool(cloud.variables.get("nextcloud_app_store")),
         "updatechecker": False,
         "lookup_server": "",
         "connectivity_check_domains": [],
@@ -297,8 +298,6 @@ def test_what_stands_in_the_settings_has_the_right_values_and_types(cloud: Nextc
         "maintenance_window_start": 1,
         "loglevel": 2,
     }
-    if cloud.variables.get("nextcloud_app_store"):
-        wanted |= {"has_internet_connection": True, "appstoreenabled": True}
     # True is 1 in Python, so the types are compared as well.
     assert {name: (type(system.get(name)), system.get(name)) for name in wanted} == {
         name: (type(value), value) for name, value in wanted.items()
@@ -328,6 +327,8 @@ def test_sharing_is_bounded_and_nothing_is_federated(cloud: Nextcloud) -> None:
         found = apps[app][key]
         assert found is wanted or found == ("yes" if wanted else "no"), (app, key, found)
     assert int(apps["core"]["shareapi_expire_after_n_days"]) > 0
+    # Nobody writes down where a picture was taken, or fetches a list of places for that.
+    assert apps["photos"]["disable_places"] == "1"
 
 
 def test_apps_that_call_out_are_off_and_the_log_of_deeds_is_on(cloud: Nextcloud) -> None:
@@ -353,8 +354,11 @@ def test_what_is_nobodys_business_answers_404(cloud: Nextcloud) -> None:
         "/config/config.php", "/config/", "/data/", "/data/.ncdata", "/lib/base.php", "/lib/versioncheck.php",
         "/3rdparty/autoload.php", "/templates/", "/tests/", "/build/", "/updater/", "/updater/index.php", "/occ",
         "/console.php", "/cron.php", "/version.php", "/core/ajax/update.php", "/.htaccess", "/.user.ini", "/.git/HEAD",
-        "/db_structure.xml", "/autotest.sh",
+        "/db_structure.xml", "/autotest.sh", "//config/config.php", "/remote.php/../config/config.php",
+        "/core/%2e%2e/config/config.php", "/index.php/../data/.ncdata", "/apps/../occ",
     ]  # fmt: skip
+    if not cloud.variables.get("nextcloud_app_store"):
+        paths.append("/store-apps/app/js/app.js")
     answers = cloud.ask(*({"path": path} for path in paths))
     assert {path: answer["status"] for path, answer in zip(paths, answers, strict=True)} == dict.fromkeys(
         paths, 404

@@ -6,6 +6,12 @@ import tarfile
 from pathlib import Path
 
 WEB = Path(__file__).parent / "web"
+#: As upstream ships them.
+APPS = (
+    "activity", "admin_audit", "app_api", "bruteforcesettings", "circles", "dav", "federation", "files",
+    "firstrunwizard", "nextcloud_announcements", "password_policy", "support", "survey_client",
+    "updatenotification", "weather_status",
+)  # fmt: skip
 #: What upstream's tree has besides programs, as far as somebody asks for it.
 FURTHER = {
     "config/CAN_INSTALL": "",
@@ -44,6 +50,7 @@ def pack(version: str, directory: Path) -> Path:
     """
     files = {str(path.relative_to(WEB)): path.read_bytes() for path in WEB.rglob("*") if path.is_file()}
     files |= {name: text.encode() for name, text in FURTHER.items()}
+    files |= {f"apps/{name}/appinfo/info.xml": f"<info><id>{name}</id></info>\n".encode() for name in APPS}
     files["version.php"] = version_php(version).encode()
     directory.mkdir(parents=True, exist_ok=True)
     archive = directory / f"nextcloud-{version}.tar.bz2"

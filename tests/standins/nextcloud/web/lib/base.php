@@ -104,6 +104,10 @@ namespace OCP {
 			return (string)System::get($key, '');
 		}
 
+		public function getSystemValue(string $key, mixed $default = ''): mixed {
+			return System::get($key, $default);
+		}
+
 		public function setSystemValue(string $key, mixed $value): void {
 			System::write([$key => $value]);
 		}
@@ -286,7 +290,28 @@ namespace OC\Authentication\Token {
 namespace OCP\App {
 	use OC\System;
 
+	class AppPathNotFoundException extends \Exception {
+	}
+
 	class IAppManager {
+		public function getEnabledApps(): array {
+			$sql = "SELECT appid FROM oc_appconfig WHERE configkey = 'enabled' AND configvalue <> 'no' ORDER BY appid";
+			return array_column(System::rows($sql), 'appid');
+		}
+
+		public function getAlwaysEnabledApps(): array {
+			return ['dav', 'files'];
+		}
+
+		public function getAppPath(string $app): string {
+			foreach (System::get('apps_paths', []) as $place) {
+				if (is_dir($place['path'] . '/' . $app)) {
+					return $place['path'] . '/' . $app;
+				}
+			}
+			throw new AppPathNotFoundException("Could not find path for $app");
+		}
+
 		public function isEnabledForAnyone(string $app): bool {
 			$sql = "SELECT configvalue FROM oc_appconfig WHERE appid = ? AND configkey = 'enabled'";
 			return (System::rows($sql, [$app])[0]['configvalue'] ?? 'no') === 'yes';
