@@ -130,6 +130,15 @@ def test_who_asks_for_another_name_sees_no_certificate(address, name):
         handshake(address, name)
 
 
+def test_who_asks_for_another_name_behind_one_of_ours_gets_no_answer(address, sites):
+    for path in ("/", "/index.html"):
+        connection = http.client.HTTPConnection(address, timeout=10)
+        connection.sock = handshake(address, sites[0])
+        connection.request("GET", path, headers={"Host": "unknown.example.test"})
+        with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
+            connection.getresponse()
+
+
 def test_who_asks_for_another_name_over_http_gets_no_answer(address):
     with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
         get_plain(address, "unknown.example.test", "/")

@@ -19,6 +19,7 @@ from provision.engine.preflight import Check, Facts, HostState, look
 from provision.engine.ssh import Answer, Connection
 from provision.errors import RefusedError
 from provision.model import Workspace, load_workspace
+from provision.model.catalog import load_catalog
 from provision.model.municipality import InternalTls
 from provision.model.service import Alone, Port, Resources
 
@@ -234,6 +235,39 @@ def test_a_server_that_only_its_jump_host_knows_is_not_compared(
 ) -> None:
     dns[NAME] = ["93.184.216.34"]
     assert names_check(answers(workspace, facts(), address="aula.intern")).state == "ok"
+
+
+# All services that may share a server.
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "disk_mb", "state"),
+    # What Linux has of 8 GB, and of a server that was sold with 6; a disk may be full of what is installed already.
+    [(7800, 500_000, "ok"), (5900, 500_000, "problem"), (7600, 500_000, "problem"), (7800, 60_000, "ok")],
+)
+def test_a_server_has_the_memory_of_all_its_services_together_or_is_refused_with_the_sum(
+    workspace: Workspace, dns: dict[str, list[str]], memory_mb: int, disk_mb: int, state: str
+) -> None:
+    catalog, _ = load_catalog([paths.ROLES])
+    school = workspace.school("escola-pi")
+    one = next(iter(school.services.values()))
+    services = [
+        replace(one, id=name, definition=entry.definition, settings={})
+        for name, entry in sorted(catalog.items())
+        if not entry.definition.dedicated_host
+    ]
+    assert {"etherpad", "jitsi", "moodle", "nextcloud"} <= {service.id for service in services}
+    server = cast("Connection", facts(memory_mb=memory_mb, disk_free_mb=disk_mb))
+    found = {
+        check.subject: check
+        for check in look(workspace, school, school.hosts["main"], server, services).checks
+    }
+    memory = found["memory"]
+    parts = {"system": 400} | {service.id: service.definition.resources.memory_mb for service in services}
+    sums = " + ".join(f"{name} {part}" for name, part in parts.items())
+    assert memory.found == f"{memory_mb} MiB; needed {sum(parts.values())} ({sums})"
+    assert memory.state == state
+    assert bool(memory.remedy) is (state != "ok")
 
 
 # A service that needs a server of its own.
