@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from provision import paths
+from provision.engine.variables import _pools as pools_of
+from provision.model.catalog import load_catalog
+from provision.model.workspace import ResolvedService
 from tests.unit.roles.programs import load
 
 EIGHT_GB = "MemTotal:        8037532 kB\nMemFree:         1000000 kB\n"
@@ -96,3 +100,25 @@ def test_a_value_is_compared_in_whatever_way_php_spells_it(program: types.Module
     assert program.plain(True) == program.plain("On") == program.plain("1")
     assert program.plain(False) == program.plain("Off") == program.plain("no value") == program.plain("")
     assert program.plain("256M") != program.plain("128M")
+
+
+def test_the_pools_of_all_services_fit_beside_the_rest_of_8_gb(program: types.ModuleType) -> None:
+    catalog, _ = load_catalog([paths.ROLES])
+    services = [
+        ResolvedService(name, "main", f"{name}.escola.test", None, dict(entry.settings), entry.definition)
+        for name, entry in catalog.items()
+        if not entry.definition.dedicated_host
+    ]
+    asked = pools_of(services)
+    text = {
+        "version": "8.4",
+        "timezone": "Europe/Madrid",
+        "other_memory_mb": asked["php_other_memory_mb"],
+        "pools": asked["php_pools"],
+    }
+    _, made = program.read_pools(json.dumps(text), EIGHT_GB)
+    assert {pool.name for pool in made} == {"moodle", "nextcloud"}
+    # Fewer would let a class wait that opens a page at once.
+    assert min(pool.workers for pool in made) >= 8
+    taken = sum(pool.workers * pool.process_mb + pool.shared_mb for pool in made)
+    assert asked["php_other_memory_mb"] + taken <= 7680
