@@ -30,6 +30,7 @@ PRIVATE = (
     "enrol/lti/tests/fixtures/input.xml",
     "blog/tests/behat/delete.feature",
     "mod/chat/README.txt",
+    "node_modules/cli/cli.js",
 )
 #: Programs there that are not for browsers either; each would say so.
 CLOSED = (

@@ -86,3 +86,24 @@ def test_parts_of_programs_are_closed_however_deep_they_lie(path: str, closed: b
     site = (ROLE / "templates" / "nginx-locations.conf.j2").read_text()
     (rule,) = re.findall(r"^ +location ~ (\S+\(cli\|\S+) \{$", site, re.MULTILINE)
     assert bool(re.match(rule, path)) is closed
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/node_modules/cli/cli.js", False),
+        ("/vendor/bin/x.js", False),
+        ("/privacy/tests/fixtures/logo.png", False),
+        ("/tests/x.css", False),
+        ("/.hidden.js", False),
+        ("/pix/i/lock.svg", True),
+        ("/lib/editor/tiny/js/tinymce/tinymce.min.js", True),
+        ("/mod/quiz/pix/monologo.svg", True),
+        ("/lib/db/install.xml", False),
+        ("/composer.json", False),
+    ],
+)
+def test_only_what_is_for_browsers_is_shown_as_it_is(path: str, shown: bool) -> None:
+    site = (ROLE / "templates" / "nginx-locations.conf.j2").read_text()
+    (rule,) = re.findall(r"^location ~\* (\S+woff2\S+) \{$", site, re.MULTILINE)
+    assert bool(re.search(rule, path, re.IGNORECASE)) is shown
