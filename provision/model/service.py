@@ -244,6 +244,7 @@ class ArchiveSource(Strict):
             ``sha256`` is pinned here where upstream publishes it, else the first download records it in
             ``artifacts.lock``. With ``signature`` a file that nobody has recorded yet must be signed, or come from
             a mirror whose ``SHA256SUMS`` names it.
+        caution: what whoever installs from it has to know, such as how old it is; check, plan and apply say it.
     """
 
     class File(Strict):
@@ -255,6 +256,7 @@ class ArchiveSource(Strict):
 
     kind: Literal["archive"]
     files: tuple[File, ...]
+    caution: Text | None = None
 
 
 class NpmSource(Strict):
