@@ -222,7 +222,9 @@ def fetch_all(
             report.failed.append((name, error.message))
     here = {got.name for got in report.files}
     report.failed = [
-        (name, why) for name, why in report.failed if not any(other <= here for other in instead.get(name, ()))
+        (name, why)
+        for name, why in report.failed
+        if not any(other <= here for other in instead.get(name, ()))
     ]
     with LockFile.edit(workspace.lock_file, workspace.state_dir) as lock:
         for got in report.files:

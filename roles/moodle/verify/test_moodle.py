@@ -433,6 +433,7 @@ def test_settings_and_data_are_for_those_who_need_them(host: Any) -> None:
         ("core/curlsecurityallowedport", "443"),
         ("core/mnet_dispatcher_mode", "off"),
         ("core/messageinbound_enabled", "0"),
+        ("core/bigbluebuttonbn_meetingevents_enabled", "0"),
         ("tool_moodlenet/enablemoodlenet", "0"),
         ("tool_moodlenet/defaultmoodlenet", ""),
     ],
@@ -444,6 +445,16 @@ def test_what_the_schools_safety_depends_on_is_in_force(
     found = settings[component][setting]
     # PHP's way to write a yes and a no.
     assert ({True: "1", False: ""}[found] if isinstance(found, bool) else str(found)) == value
+
+
+def test_people_without_an_account_get_into_lessons_only_where_the_school_says_so(
+    host: Any, settings: dict[str, dict[str, Any]]
+) -> None:
+    written = json.loads(host.file("/etc/moodle/provision.json").content_string)["settings"]
+    allowed = int(written["bigbluebuttonbn_guestaccess_enabled"])
+    assert int(settings["core"]["bigbluebuttonbn_guestaccess_enabled"]) == allowed
+    # Where there is no server for video nobody gets in anywhere.
+    assert not allowed or written["bigbluebuttonbn_server_url"]
 
 
 def test_formulas_are_not_drawn_by_a_program_from_elsewhere(settings: dict[str, dict[str, Any]]) -> None:

@@ -169,6 +169,12 @@ def test_recording_is_off_as_a_whole_or_told_to_everybody(
     assert tuple(found[key] for key in keys) == expected
     # Nobody is recorded before they are told.
     assert found["autoStartRecording"] == found["allowStartStopRecording"]
+    # Nor while the recording is stopped.
+    assert found["recordFullDurationMedia"] == "false"
+
+
+def test_who_opens_a_room_cannot_change_what_browsers_are_told(program: types.ModuleType) -> None:
+    assert made(program).properties()["allowOverrideClientSettingsOnCreateCall"] == "false"
 
 
 @pytest.mark.parametrize(
