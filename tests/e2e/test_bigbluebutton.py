@@ -101,9 +101,11 @@ def test_a_server_that_is_too_small_is_refused_with_what_is_wanted_and_found(
     schools: tuple[SchoolOnLab, SchoolOnLab],
 ) -> None:
     checked = schools[0].json("check", schools[0].id, check=False)
-    found = {
-        item["subject"]: item for item in checked["schools"][schools[0].id] if item["area"] == "host video"
-    }
+    rows = checked["schools"][schools[0].id]
+    (installer,) = (item for item in rows if item["area"] == "artifacts")
+    # The city's own copy, out of its mirror; upstream's pinned one would be a warning.
+    assert (installer["state"], installer["found"]) == ("ok", "3.0 (archive bbb-install-3.0.sh)")
+    found = {item["subject"]: item for item in rows if item["area"] == "host video"}
     assert found["cores"]["state"] == "problem"
     assert "; needed 8 (bigbluebutton)" in found["cores"]["found"]
     assert found["system"]["state"] == "ok"
