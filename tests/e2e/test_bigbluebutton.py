@@ -116,6 +116,25 @@ def test_a_server_that_is_too_small_is_refused_with_what_is_wanted_and_found(
     assert "needed 8 (bigbluebutton)" in refused.stdout + refused.stderr
 
 
+def test_a_debian_server_is_refused_whatever_the_file_calls_it(
+    schools: tuple[SchoolOnLab, SchoolOnLab], video: Machine
+) -> None:
+    ssh(video, "cp --remove-destination /usr/lib/os-release /etc/os-release")
+    try:
+        checked = schools[0].json("check", schools[0].id, check=False)
+    finally:
+        ssh(video, "sh -s", stdin=DRESS.read_text())
+    rows = [
+        item
+        for item in checked["schools"][schools[0].id]
+        if (item["area"], item["subject"]) == ("host video", "system")
+    ]
+    assert {item["state"] for item in rows} == {"problem"}
+    assert any(item["found"].endswith("; needed ubuntu-22.04 (bigbluebutton)") for item in rows)
+    # Writing Debian into the file would not help.
+    assert not any("write system" in item["remedy"] for item in rows)
+
+
 def test_the_first_school_sets_it_up_and_the_second_finds_it_as_it_wants_it(
     schools: tuple[SchoolOnLab, SchoolOnLab], video: Machine
 ) -> None:
