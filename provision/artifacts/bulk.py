@@ -172,7 +172,8 @@ def fetch_all(
     """Bring every file that these schools' servers may need onto this machine.
 
     Of each service that is the release that the school has or will have, from all of its archive sources,
-    so that what is made of them serves a school that reaches nothing else.
+    so that what is made of them serves a school that reaches nothing else. A file that upstream does not offer may be
+    missing where another archive of the same release is here.
 
     Args:
         workspace: the municipality.
@@ -187,6 +188,8 @@ def fetch_all(
     cache, mirrors = ArtifactCache(), mirrors_of(workspace, mirror)
     report = FetchReport()
     wanted: dict[str, ArchiveSource.File] = {}
+    # What upstream does not offer, and the files of other archives that do as well.
+    instead: dict[str, list[set[str]]] = {}
     elsewhere: dict[str, None] = {}
     for school in schools:
         chosen, unavailable = select(workspace, school, mirror=mirror, progress=progress)
@@ -199,9 +202,13 @@ def fetch_all(
                 )
         for service, version in versions.items():
             release = workspace.catalog[service].release(version)
-            for source in release.sources if release is not None else ():
+            sources = release.sources if release is not None else ()
+            archives = [source for source in sources if isinstance(source, ArchiveSource)]
+            for source in sources:
                 if isinstance(source, ArchiveSource):
                     wanted |= {file.name: file for file in source.files}
+                    others = [{file.name for file in other.files} for other in archives if other != source]
+                    instead |= {file.name: others for file in source.files if file.url is None}
                 elif isinstance(source, AptSource):
                     for repository in source.repositories:
                         elsewhere[f"{service}: package repository {shown(repository.uri)}"] = None
@@ -213,6 +220,12 @@ def fetch_all(
             report.files.append(cache.obtain(file, lock, mirrors, progress))
         except UnreachableError as error:
             report.failed.append((name, error.message))
+    here = {got.name for got in report.files}
+    report.failed = [
+        (name, why)
+        for name, why in report.failed
+        if not any(other <= here for other in instead.get(name, ()))
+    ]
     with LockFile.edit(workspace.lock_file, workspace.state_dir) as lock:
         for got in report.files:
             lock.files.setdefault(got.name, got.locked())

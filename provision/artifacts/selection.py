@@ -50,6 +50,18 @@ class Selection:
     remark: str = ""
     ended: str = ""
 
+    @property
+    def caution(self) -> Text | None:
+        """What whoever installs from this source has to know."""
+        return self.source.caution if isinstance(self.source, ArchiveSource) else None
+
+    @property
+    def origin(self) -> str:
+        """The kind of the source, and the files of an archive: there may be several sources to choose from."""
+        if isinstance(self.source, ArchiveSource):
+            return f"archive {listed([file.name for file in self.source.files])}"
+        return self.source.kind
+
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
@@ -290,8 +302,25 @@ class _Chooser:
         before = self._lock.choices.get(self._school.id, {}).get(service.id)
         if before is None or not before.installed:
             return None
-        first = next(self._candidates(service), None)
-        return first if first is not None and first.choice == (before.version, before.kind) else None
+        candidates = list(self._candidates(service))
+        if not candidates or candidates[0].choice != (before.version, before.kind):
+            return None
+        # There may be several archives: the city's own copy, and upstream's.
+        same = [candidate for candidate in candidates if candidate.choice == candidates[0].choice]
+        return same[0] if len(same) == 1 else next(filter(self._is_known, same), same[0])
+
+    def _is_known(self, candidate: _Candidate) -> bool:
+        """Whether the files of an archive are on this machine or in a mirror, or were recorded when they came."""
+        return not isinstance(candidate.source, ArchiveSource) or all(
+            file.name in self._lock.files
+            or self._cache.find(file.name, self._mirrors) is not None
+            or (self._probe and self._is_mirrored(file))
+            for file in candidate.source.files
+        )
+
+    def _is_mirrored(self, file: ArchiveSource.File) -> bool:
+        addresses = [item.address(file.name) for item in self._mirrors if isinstance(item, UrlMirror)]
+        return any(self.prober.file(address).problem is None for address in addresses)
 
     def _kept(self, service: "ResolvedService", candidate: _Candidate) -> Selection:
         """The selection of what is installed: nothing is needed from its source."""

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import typer
 
-from provision.artifacts import select
+from provision.artifacts import Selection, select
 from provision.cli.options import JsonOption, MirrorOption, SchoolsArgument, WorkspaceOption
 from provision.cli.output import console, emit_json
 from provision.cli.report import checks_table
@@ -69,19 +69,7 @@ def check_school(workspace: Workspace, school_id: str, mirror: str | None) -> li
     ]
     try:
         selections, unavailable = select(workspace, school, mirror=mirror)
-        checks += [
-            Check(
-                "artifacts",
-                selection.service,
-                "warning" if selection.lab_only or selection.ended else "ok",
-                f"{selection.version} ({selection.source.kind})"
-                + (f"; upstream's support ended on {selection.ended}" if selection.ended else ""),
-                "for the lab only, never for a school"
-                if selection.lab_only
-                else ("plan the upgrade to a newer release" if selection.ended else ""),
-            )
-            for selection in selections
-        ]
+        checks += [_selected(selection) for selection in selections]
         # A workspace of disposable servers may do without a service; a school may not.
         state: State = "warning" if workspace.municipality.lab else "problem"
         checks += [
@@ -118,3 +106,18 @@ def check_school(workspace: Workspace, school_id: str, mirror: str | None) -> li
             )
         )
     return checks
+
+
+def _selected(selection: Selection) -> Check:
+    """The release that a service gets, where from, and what has to be known of it."""
+    found, remedies = [f"{selection.version} ({selection.origin})"], []
+    if selection.ended:
+        found.append(f"upstream's support ended on {selection.ended}")
+        remedies.append("plan the upgrade to a newer release")
+    if selection.lab_only:
+        remedies = ["for the lab only, never for a school"]
+    if selection.caution:
+        remedies.append(selection.caution.en)
+    return Check(
+        "artifacts", selection.service, "warning" if remedies else "ok", "; ".join(found), "; ".join(remedies)
+    )

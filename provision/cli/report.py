@@ -58,7 +58,7 @@ def probes_table(probes: Sequence[ProbeResult], target: Console) -> None:
 
 
 def prepared_notes(prepared: Prepared, target: Console) -> None:
-    """What was generated, what is left out, and which release is not fit for a school, or too old."""
+    """What was generated, what is left out, and which release is not fit for a school, too old, or needs care."""
     if prepared.new_secrets:
         target.print(
             f"Generated into the school's vault: {', '.join(prepared.new_secrets)}",
@@ -73,6 +73,12 @@ def prepared_notes(prepared: Prepared, target: Console) -> None:
             )
         if selection.ended:
             target.print(ended(selection), style="warn", markup=False)
+        if selection.caution:
+            target.print(
+                f"{selection.service} {selection.version} ({selection.origin}): {selection.caution.en}",
+                style="warn",
+                markup=False,
+            )
     left_out(prepared.left_out, target)
 
 
@@ -183,6 +189,7 @@ def report_json(report: Report, prepared: Prepared, *, diff: bool = True) -> dic
                 "version": selection.version,
                 "source": selection.source.kind,
                 "lab_only": selection.lab_only,
+                "caution": selection.caution.en if selection.caution else "",
             }
             for selection in prepared.selections
         ],

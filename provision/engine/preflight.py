@@ -177,6 +177,7 @@ def _system(host: ResolvedHost, services: Sequence[ResolvedService], facts: Fact
         )
     ]
     system = facts.system
+    unsupported = [service for service in services if system not in service.definition.systems]
     if system != host.system:
         checks.append(
             Check(
@@ -184,20 +185,27 @@ def _system(host: ResolvedHost, services: Sequence[ResolvedService], facts: Fact
                 "system",
                 "problem",
                 f"{facts.pretty}, but the school file says {host.system}",
-                f"write system: {system}, or install the server anew",
+                "install the server anew, or take another one"
+                if unsupported
+                else f"write system: {system}, or install the server anew",
             )
         )
-    unsupported = [service.id for service in services if system not in service.definition.systems]
-    if unsupported:
-        checks.append(
-            Check(
-                area,
-                "system",
-                "problem",
-                f"{facts.pretty} is not supported by {', '.join(unsupported)}",
-                "put them on another host",
-            )
+    wanted = [("system", service.id, facts.pretty, service.definition.systems) for service in unsupported]
+    wanted += [
+        ("architecture", service.id, facts.architecture, service.definition.resources.architectures)
+        for service in services
+        if facts.architecture not in (service.definition.resources.architectures or [facts.architecture])
+    ]
+    checks += [
+        Check(
+            area,
+            subject,
+            "problem",
+            f"{found}; needed {' or '.join(needed)} ({name})",
+            f"take a server with {' or '.join(needed)} for {name}",
         )
+        for subject, name, found, needed in wanted
+    ]
     if system == host.system and not unsupported:
         checks.append(
             Check(area, "system", "ok", f"{facts.pretty}, {facts.architecture}, Python {facts.python}")

@@ -160,6 +160,7 @@ class Resources(Strict):
 
     Args:
         addresses: kinds of public or private addresses that the server must have.
+        architectures: machines that it runs on, as ``uname -m`` names them; none: any that its packages are made for.
         small_host: name of the setting (``true`` or ``false``) that lets a smaller server pass. With it the figures are
             a requirement: cores and addresses are looked at too. For a service with a server of its own,
             ``memory_mb`` is what the whole server must have.
@@ -169,6 +170,7 @@ class Resources(Strict):
     disk_mb: Whole
     cpus: Whole = 1
     addresses: tuple[Literal["ipv4", "ipv6"], ...] = ()
+    architectures: tuple[Literal["x86_64", "aarch64"], ...] = ()
     small_host: Identifier | None = None
 
 
@@ -244,6 +246,7 @@ class ArchiveSource(Strict):
             ``sha256`` is pinned here where upstream publishes it, else the first download records it in
             ``artifacts.lock``. With ``signature`` a file that nobody has recorded yet must be signed, or come from
             a mirror whose ``SHA256SUMS`` names it.
+        caution: what whoever installs from it has to know, such as how old it is; check, plan and apply say it.
     """
 
     class File(Strict):
@@ -255,6 +258,7 @@ class ArchiveSource(Strict):
 
     kind: Literal["archive"]
     files: tuple[File, ...]
+    caution: Text | None = None
 
 
 class NpmSource(Strict):

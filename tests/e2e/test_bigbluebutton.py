@@ -101,9 +101,11 @@ def test_a_server_that_is_too_small_is_refused_with_what_is_wanted_and_found(
     schools: tuple[SchoolOnLab, SchoolOnLab],
 ) -> None:
     checked = schools[0].json("check", schools[0].id, check=False)
-    found = {
-        item["subject"]: item for item in checked["schools"][schools[0].id] if item["area"] == "host video"
-    }
+    rows = checked["schools"][schools[0].id]
+    (installer,) = (item for item in rows if item["area"] == "artifacts")
+    # The city's own copy, out of its mirror; upstream's pinned one would be a warning.
+    assert (installer["state"], installer["found"]) == ("ok", "3.0 (archive bbb-install-3.0.sh)")
+    found = {item["subject"]: item for item in rows if item["area"] == "host video"}
     assert found["cores"]["state"] == "problem"
     assert "; needed 8 (bigbluebutton)" in found["cores"]["found"]
     assert found["system"]["state"] == "ok"
@@ -112,6 +114,25 @@ def test_a_server_that_is_too_small_is_refused_with_what_is_wanted_and_found(
     refused = schools[0].provision("apply", schools[0].id, "--yes", check=False)
     assert refused.returncode == 3
     assert "needed 8 (bigbluebutton)" in refused.stdout + refused.stderr
+
+
+def test_a_debian_server_is_refused_whatever_the_file_calls_it(
+    schools: tuple[SchoolOnLab, SchoolOnLab], video: Machine
+) -> None:
+    ssh(video, "cp --remove-destination /usr/lib/os-release /etc/os-release")
+    try:
+        checked = schools[0].json("check", schools[0].id, check=False)
+    finally:
+        ssh(video, "sh -s", stdin=DRESS.read_text())
+    rows = [
+        item
+        for item in checked["schools"][schools[0].id]
+        if (item["area"], item["subject"]) == ("host video", "system")
+    ]
+    assert {item["state"] for item in rows} == {"problem"}
+    assert any(item["found"].endswith("; needed ubuntu-22.04 (bigbluebutton)") for item in rows)
+    # Writing Debian into the file would not help.
+    assert not any("write system" in item["remedy"] for item in rows)
 
 
 def test_the_first_school_sets_it_up_and_the_second_finds_it_as_it_wants_it(

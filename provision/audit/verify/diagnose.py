@@ -99,7 +99,11 @@ def compare(
     come: list[tuple[int, bytes | None]] = []
     for _ in range(MOST):
         if not _skip_equal(left, right):
-            _say_end(left, right, start, findings)
+            if gone and len(left):
+                # What is left over at the end may be what went before it.
+                come += [(start + right.place, one) for one in left.window()]
+            else:
+                _say_end(left, right, start, findings)
             break
         place = start + right.place
         here, there = _resync(left, right)

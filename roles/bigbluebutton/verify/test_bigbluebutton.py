@@ -148,6 +148,12 @@ def test_settings_of_the_school_are_in_force(server):
     assert found["breakoutRoomsRecord"] == "false"
     assert set(found["disabledFeatures"].split(",")) == {"externalVideos", "learningDashboard"}
     assert found["appLogLevel"] == "ERROR"
+    assert found["allowOverrideClientSettingsOnCreateCall"] == "false"
+
+
+def test_what_upstreams_installer_calls_before_it_brings_it_is_there(host):
+    assert host.exists("curl")
+    assert host.exists("wget")
 
 
 def test_no_foreign_stun_or_turn_server_is_told_to_anybody(host, server):

@@ -458,6 +458,7 @@ def test_settings_and_data_are_for_those_who_need_them(host: Any) -> None:
         ("core/forceloginforprofileimage", "1"),
         ("core/rememberusername", "0"),
         ("core/messageinbound_enabled", "0"),
+        ("core/bigbluebuttonbn_meetingevents_enabled", "0"),
         ("tool_moodlenet/enablemoodlenet", "0"),
         ("tool_moodlenet/defaultmoodlenet", ""),
     ],
@@ -488,6 +489,16 @@ def test_every_setting_that_is_forced_is_one_that_moodle_knows(host: Any) -> Non
     )
     # Since 5.1.
     assert names - set(known.split()) <= {"geopluginapikey"}
+
+
+def test_people_without_an_account_get_into_lessons_only_where_the_school_says_so(
+    host: Any, settings: dict[str, dict[str, Any]]
+) -> None:
+    written = json.loads(host.file("/etc/moodle/provision.json").content_string)["settings"]
+    allowed = int(written["bigbluebuttonbn_guestaccess_enabled"])
+    assert int(settings["core"]["bigbluebuttonbn_guestaccess_enabled"]) == allowed
+    # Where there is no server for video nobody gets in anywhere.
+    assert not allowed or written["bigbluebuttonbn_server_url"]
 
 
 def test_formulas_are_not_drawn_by_a_program_from_elsewhere(settings: dict[str, dict[str, Any]]) -> None:

@@ -180,3 +180,22 @@ def test_fetch_says_which_files_it_could_not_get_and_fetches_the_others(city, mi
     assert [item["name"] for item in done["failed"]] == ["sixth-2.tar.gz"]
     assert sorted(path.name for path in (tmp_path / "stick").iterdir()) == ["SHA256SUMS", "seventh-2.tar.gz"]
     assert run("fetch").exit_code == 1
+
+
+def test_fetch_does_not_miss_a_citys_own_copy_where_upstreams_archive_is_here(city, mirror):
+    service = city / "roles/sixth/service.yml"
+    upstream = '{name: up-2.tar.gz, role: archive, url: "https://upstream.example/up-2.tar.gz"}'
+    text = service.read_text().replace(
+        "          - {name: sixth-2.tar.gz, role: archive}\n",
+        "          - {name: sixth-2.tar.gz, role: archive}\n"
+        f"      - kind: archive\n        files:\n          - {upstream}\n",
+    )
+    service.write_text(text)
+    (mirror / "sixth-2.tar.gz").rename(mirror / "up-2.tar.gz")
+    done = run("fetch", "--json")
+    assert [item["name"] for item in json.loads(done.stdout)["failed"]] == []
+    assert done.exit_code == 0
+    # Where neither is here, both are told.
+    (mirror / "up-2.tar.gz").unlink()
+    failed = json.loads(run("fetch", "--json").stdout)["failed"]
+    assert {item["name"] for item in failed} == {"sixth-2.tar.gz", "up-2.tar.gz"}

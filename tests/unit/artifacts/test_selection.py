@@ -249,6 +249,48 @@ def test_an_installed_archive_that_is_nowhere_any_more_stays_and_says_so(place, 
     assert "cannot be had" in chosen.remark
 
 
+def two_archives(web):
+    """The city's own copy, which only a mirror has, and upstream's."""
+    web.pages["/pad-1.sh"] = FILE
+    pinned = {"url": web.url + "pad-1.sh", "sha256": hashlib.sha256(FILE).hexdigest()}
+    own = {"kind": "archive", "files": [{"name": "pad.sh", "role": "archive"}]}
+    upstream = {
+        "kind": "archive",
+        "files": [{"name": "pad-1.sh", "role": "archive", **pinned}],
+        "caution": {"ca": "És vell.", "es": "Es viejo.", "en": "It is old."},
+    }
+    return {"version": "3.0", "sources": [own, upstream]}
+
+
+def test_an_installed_archive_comes_from_where_it_came_when_a_server_is_set_up_anew(place, make, web):
+    place.offer(two_archives(web), version="3.0")
+    first = place.only()
+    assert (first.origin, first.caution.en) == ("archive pad-1.sh", "It is old.")
+    record_installed(place.workspace, place.school, [first])
+    again = place.only()
+    assert (again.origin, again.checksums) == ("archive pad-1.sh", {"archive": make.sha256(FILE)})
+    assert again.files["archive"].read_bytes() == FILE
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_the_citys_own_copy_takes_the_place_of_upstreams_archive_from_then_on(
+    place, make, mirror, web, other_web, served
+):
+    place.offer(two_archives(web), version="3.0")
+    record_installed(place.workspace, place.school, [place.only()])
+    own, where = b"read by the city", str(mirror)
+    if served:
+        other_web.pages["/pad.sh"], where = own, other_web.url
+    else:
+        (mirror / "pad.sh").write_bytes(own)
+    chosen = place.only(mirror=where)
+    assert (chosen.origin, chosen.checksums) == ("archive pad.sh", {"archive": make.sha256(own)})
+    assert chosen.caution is None
+    record_installed(place.workspace, place.school, [chosen])
+    # The mirror is not at hand: what is there stays, though upstream's is on this machine.
+    assert place.only().checksums == {"archive": make.sha256(own)}
+
+
 def test_without_probing_files_on_this_machine_are_verified_and_others_left_out(place, make, mirror):
     absent = {"name": "absent.tar.gz", "role": "absent", "url": "https://upstream.example/absent.tar.gz"}
     place.offer(make.archive("3.0", in_mirror(mirror), absent), version="3.0")

@@ -285,7 +285,12 @@ def dedicated(made: Workspace, server: Server, *, small: bool = False) -> dict[s
             "dedicated_host": True,
             "alone": Alone(until=ALONE, packages=("apache2-bin",)),
             "resources": Resources(
-                memory_mb=15_360, disk_mb=51_200, cpus=8, addresses=("ipv4", "ipv6"), small_host="small"
+                memory_mb=15_360,
+                disk_mb=51_200,
+                cpus=8,
+                addresses=("ipv4", "ipv6"),
+                architectures=("x86_64",),
+                small_host="small",
             ),
             "ports": (
                 Port(port=80, why="web", programs=("nginx",)),
@@ -327,6 +332,23 @@ def test_a_server_that_is_too_small_is_refused_with_what_is_wanted_and_what_is_t
     assert check.remedy
     # The word for tests lets it pass, and says so all the same.
     assert dedicated(workspace, server, small=True)[subject].state == "warning"
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_a_server_of_another_system_or_kind_is_refused_with_what_is_wanted_and_what_is_there(
+    workspace: Workspace, dns: dict[str, list[str]], small: bool
+) -> None:
+    server = facts(system="ubuntu-22.04", pretty="Ubuntu 22.04.5 LTS", architecture="aarch64")
+    found = dedicated(workspace, server, small=small)
+    assert (found["system"].state, found["system"].found) == (
+        "problem",
+        "Ubuntu 22.04.5 LTS; needed debian-12 or debian-13 (wiki)",
+    )
+    assert found["system"].remedy == "take a server with debian-12 or debian-13 for wiki"
+    assert (found["architecture"].state, found["architecture"].found) == (
+        "problem",
+        "aarch64; needed x86_64 (wiki)",
+    )
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,8 @@ def test_the_installer_gets_explicit_options_and_no_secret(program: types.Module
 
 def test_the_pinned_installer_is_verified_by_its_checksum_and_commit() -> None:
     service = (paths.ROLES / "bigbluebutton/service.yml").read_text()
-    assert "26ce2d16c2a82ef962d685525b0c20bb89d4d151/bbb-install.sh" in service
-    assert "sha256: 9654ba2c4470b7e4a986c1bbf98544c7b3bf509314f1e8b217c7ef8e029186c2" in service
+    assert "c8a743f123c3e3f36caa1861e170058930be2ebb/bbb-install.sh" in service
+    assert "sha256: 87e92a904b24a94eb8b2efd4ffdc9ca253d7227d2608806b51b8e60cf5980338" in service
 
 
 # Settings.
@@ -169,6 +169,12 @@ def test_recording_is_off_as_a_whole_or_told_to_everybody(
     assert tuple(found[key] for key in keys) == expected
     # Nobody is recorded before they are told.
     assert found["autoStartRecording"] == found["allowStartStopRecording"]
+    # Nor while the recording is stopped.
+    assert found["recordFullDurationMedia"] == "false"
+
+
+def test_who_opens_a_room_cannot_change_what_browsers_are_told(program: types.ModuleType) -> None:
+    assert made(program).properties()["allowOverrideClientSettingsOnCreateCall"] == "false"
 
 
 @pytest.mark.parametrize(

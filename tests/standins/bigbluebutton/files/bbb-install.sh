@@ -1,5 +1,5 @@
 #!/bin/bash -ex
-# A stand-in for upstream's installer of BigBlueButton 3.0 (bigbluebutton/bbb-install, commit 26ce2d16, bbb-install.sh): the same
+# A stand-in for upstream's installer of BigBlueButton 3.0 (bigbluebutton/bbb-install, commit c8a743f1, bbb-install.sh): the same
 # options, checks and effects as far as provision relies on them, in our own words. Like upstream's it is run by plain bash.
 
 say() { echo "bbb-install: $1"; }
@@ -57,9 +57,8 @@ enough() {
 
 check_version() {
   echo "$VERSION" | grep -Eq "jammy-30" || err "This script can only install BigBlueButton 3.0 and is meant to be run on Ubuntu 22.04 (jammy) server."
-  grep -q 'VERSION_ID="22.04"' /etc/os-release || err "You must run this command on Ubuntu 22.04 server."
   # In a comment: there is no such repository for a stand-in.
-  echo "# deb https://$PACKAGE_REPOSITORY/$VERSION bigbluebutton-${VERSION%%-*} main" > /etc/apt/sources.list.d/bigbluebutton.list
+  echo "# deb [signed-by=/etc/apt/keyrings/bigbluebutton.asc] https://$PACKAGE_REPOSITORY/$VERSION bigbluebutton-${VERSION%%-*} main" > /etc/apt/sources.list.d/bigbluebutton.list
 }
 
 get_IP() {

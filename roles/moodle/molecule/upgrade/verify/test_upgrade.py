@@ -107,6 +107,8 @@ def test_the_schools_own_bigbluebutton_is_used_and_nothing_else_of_its_network_c
     # The school has switched recording on; each room's teacher decides.
     assert moodle.setting("bigbluebuttonbn_recordings_enabled") == "1"
     assert moodle.setting("bigbluebuttonbn_recording_default") == "0"
+    # It lets people without an account in: the teacher of an activity may.
+    assert moodle.setting("bigbluebuttonbn_guestaccess_enabled") == "1"
     blocked = [ip_network(text) for text in moodle.setting("curlsecurityblockedhosts").split()]
 
     def is_blocked(address: str) -> bool:
