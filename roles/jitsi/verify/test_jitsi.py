@@ -492,3 +492,15 @@ def test_the_turn_server_is_not_restarted_under_lessons_either(host: Any) -> Non
     )
     assert told.rc == 75
     assert "participants: 41" in told.stderr
+def test_behind_a_router_the_bridge_says_the_routers_address_and_knows_its_own(host: Any) -> None:
+    conf = host.check_output("cat /etc/jitsi/videobridge/jvb.conf")
+    public = json.loads(host.check_output("cat /etc/provision/coturn.json"))["sites"][0]["public_address"]
+    told = re.findall(r'(local|public)-address = "(.*)"', conf)
+    if not public:
+        assert told == []
+        return
+    own = re.findall(r"inet (\S+)/", host.check_output("ip -4 -o address show scope global"))
+    assert dict(told)["public"] == public
+    assert dict(told)["local"] in own
+
+
