@@ -418,6 +418,31 @@ def test_upstream_was_told_of_the_own_certificate_and_of_no_company(host: Any, h
 
 
 def test_no_secret_is_for_everybody_to_read(host: Any, wanted: dict[str, Any]) -> None:
+# --- Logs ---
+
+
+def test_the_logs_of_bridge_and_focus_name_no_room_that_somebody_opens(
+    host: Any, wanted: dict[str, Any]
+) -> None:
+    name = room()
+    assert attempt(host, **of_the_school(host, wanted, name), room=name)["request"] == "ready"
+    assert attempt(host, **{"as": "guest", "room": room()})["request"] == "not-authorized"
+    assert host.run(f"grep -rlF {name} /var/log/jitsi").stdout == ""
+
+
+@pytest.mark.parametrize("name", ["jicofo", "jitsi-videobridge"])
+def test_the_logs_of_bridge_and_focus_go_after_some_days_however_little_is_written(
+    host: Any, name: str
+) -> None:
+    told = host.run(f"logrotate --debug /etc/logrotate.d/{name}").stderr
+    found = re.search(r"after 1 days \((\d+) rotations\)", told)
+    assert found, told
+    assert 1 <= int(found[1]) <= 365
+    assert "empty log files are rotated" in told
+    assert "old logs are removed" in told
+    assert "error:" not in told
+
+
     secret = json.loads(host.check_output("cat /etc/provision/coturn.json"))["secret"]
     words = [secret, wanted["focus_password"], wanted["bridge_password"], wanted["token_secret"]]
     patterns = " ".join(f"-e {word}" for word in words)

@@ -55,7 +55,7 @@ def set_of(release: str) -> tuple[dict[str, str], list[Package]]:
         f"usr/share/jitsi-meet/prosody-plugins/{f.relative_to(plugins)}": f for f in plugins.rglob("*.lua")
     }
     exact = ", ".join(f"{name} (= {version})" for name, version in versions.items())
-    common = {name: lib / name for name in ("hocon.py", "xmpp.py", "web.py")}
+    common = {name: lib / name for name in ("hocon.py", "log.py", "xmpp.py", "web.py")}
     return {"jitsi-meet": f"{release}-1", **versions}, [
         Package("jitsi-meet", exact),
         Package(
@@ -87,9 +87,14 @@ def set_of(release: str) -> tuple[dict[str, str], list[Package]]:
                 f"usr/share/jicofo/lib/{name}": file
                 for name, file in {**common, "focus.py": lib / "focus.py"}.items()
             }
-            | {"usr/share/jicofo/jicofo.sh": focus / "jicofo.sh", "etc/init.d/jicofo": focus / "init.d"},
+            | {
+                "usr/share/jicofo/jicofo.sh": focus / "jicofo.sh",
+                "etc/init.d/jicofo": focus / "init.d",
+                "etc/jitsi/jicofo/logging.properties": focus / "logging.properties",
+                "etc/logrotate.d/jicofo": focus / "logrotate",
+            },
             ("usr/share/jicofo/jicofo.sh", "etc/init.d/jicofo"),
-            ("/etc/init.d/jicofo",),
+            ("/etc/init.d/jicofo", "/etc/jitsi/jicofo/logging.properties", "/etc/logrotate.d/jicofo"),
         ),
         Package(
             "jitsi-videobridge2",
@@ -101,8 +106,11 @@ def set_of(release: str) -> tuple[dict[str, str], list[Package]]:
             | {
                 "usr/share/jitsi-videobridge/jvb.sh": bridge / "jvb.sh",
                 "lib/systemd/system/jitsi-videobridge2.service": bridge / "jitsi-videobridge2.service",
+                "etc/jitsi/videobridge/logging.properties": bridge / "logging.properties",
+                "etc/logrotate.d/jitsi-videobridge": bridge / "logrotate",
             },
             ("usr/share/jitsi-videobridge/jvb.sh",),
+            ("/etc/jitsi/videobridge/logging.properties", "/etc/logrotate.d/jitsi-videobridge"),
         ),
     ]
 
