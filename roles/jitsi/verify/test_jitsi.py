@@ -370,6 +370,17 @@ def test_the_relay_leads_to_this_server_alone(host: Any) -> None:
 
 
 def test_turn_over_tls_has_the_sites_certificate(host: Any, hostname: str) -> None:
+def test_a_guest_with_a_token_that_nobody_looked_at_is_a_guest(host: Any, wanted: dict[str, Any]) -> None:
+    """Upstream keeps what stands in the address, and takes whoever has it for somebody of the school."""
+    name = room()
+    made_up = {"as": "guest", "token": "made-up"}
+    assert attempt(host, **made_up, room=name)["request"] == "not-authorized"
+    assert attempt(host, **of_the_school(host, wanted, name), room=name)["request"] == "ready"
+    told = attempt(host, **made_up, room=name, do="join")
+    # With accounts a guest may come in now; with tokens he waits for somebody who has one.
+    assert (told["join"] == "ok") == (wanted["authentication"] == "accounts")
+
+
     command = f"openssl s_client -connect 127.0.0.1:5349 -servername {hostname} < /dev/null 2> /dev/null | openssl x509"
     assert host.check_output(f"{command} -noout -fingerprint") == host.check_output(
         "openssl x509 -noout -fingerprint -in /etc/provision/tls/jitsi/fullchain.pem"

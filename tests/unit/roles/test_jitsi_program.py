@@ -328,6 +328,16 @@ def test_a_name_that_is_no_login_name_is_refused_before_anything_is_done(
         program.Settler(wanted(teachers=names), True, []).settle()
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["http://sso.escola.test/keys", "http://localhost.example.org/keys", "sso.escola.test", "https://"],
+)
+def test_an_issuers_keys_come_over_tls_or_not_at_all(program: types.ModuleType, address: str) -> None:
+    settings = wanted(authentication="token", token_keys_url=address)
+    with pytest.raises(program.JitsiError, match="https://"):
+        program.Settler(settings, True, []).settle()
+
+
 def test_no_password_is_made_for_somebody_whom_the_school_does_not_name(program: types.ModuleType) -> None:
     with pytest.raises(program.JitsiError, match="no account pere"):
         program.new_password(wanted(), "pere")
