@@ -1,5 +1,5 @@
-"""Jitsi on a school's server by the real commands: installed from a city's copy of the repository, asked, applied while
-a lesson goes on, and moved from accounts to tokens.
+"""Jitsi on a school's server by the real commands: installed from a city's copy of the repository, asked, looked
+at with a browser, applied while a lesson goes on, and moved from accounts to tokens, the school's own and an issuer's.
 
 The repository is the stand-in of tests/standins/jitsi, signed with a key of its own, on a web server of its own; nginx,
 Prosody and coturn are the real ones.
@@ -13,21 +13,21 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
-
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
 from provision import paths
 from provision.lab import Machine
 from tests.e2e.acceptance import accept, say
+from tests.e2e.browser import chromium
 from tests.e2e.schools import SchoolOnLab, make_school
 from tests.labs import lab_machine, ssh
 from tests.standins.jitsi.build import build
 
 SITE = "meet.escola-prova.test"
-#: What the stand-in's bridge says of the lessons that go on.
-LESSONS = "/run/jitsi-stand-in.json"
 #: Somebody else's server, which is nowhere.
 ELSEWHERE = "elsewhere.example.net"
 #: What a link may try to bring back (upstream's configWhitelist.ts has all of these names), and two that it may have.
@@ -52,6 +52,8 @@ LINK = {
 }
 #: The issuer of tokens: where its keys are, on the school's own server here, who it is, and for whom its tokens are.
 KEYS, ISSUER, AUDIENCE = "http://127.0.0.1:8090/keys.json", "https://sso.escola-prova.test", "jitsi"
+#: What the stand-in's bridge says of the lessons that go on.
+LESSONS = "/run/jitsi-stand-in.json"
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +133,25 @@ def test_the_acceptance_tests_pass_on_the_school(school: SchoolOnLab, tmp_path: 
     accept(school, "coturn", SITE, tmp_path)
 
 
+def test_a_browser_reaches_the_school_alone_whatever_a_link_says(school: SchoolOnLab, tmp_path: Path) -> None:
+    """The page of the stand-in does what upstream's does (build of its settings, workers, WebAssembly, worklets)."""
+    link = "&".join(f"config.{name}={quote(json.dumps(value))}" for name, value in LINK.items())
+    with chromium(school, SITE, tmp_path / "home") as person:
+        page = person().new_page()
+        page.goto(f"https://{SITE}/UnaSala")
+        plain = page.evaluate("window.settings")
+        page.goto("about:blank")
+        page.goto(f"https://{SITE}/UnaSala#{link}")
+        followed = page.evaluate("window.settings")
+        reached = page.evaluate("there => window.reach(there)", ELSEWHERE)
+    assert followed == {**plain, "subject": "Llatí", "hideConferenceTimer": True}
+    assert {name: came for name, came in reached["came"].items() if came != "ok"} == {}
+    assert len(reached["came"]) > 12
+    assert reached["refused"] == []
+    assert {one["directive"] for one in reached["foreign"]} == set(reached["asked"])
+    assert all(ELSEWHERE in one["address"] for one in reached["foreign"])
+
+
 def test_a_lesson_is_not_cut_unasked(school: SchoolOnLab) -> None:
     before = started(school)
     lesson(school, 23)
@@ -188,13 +209,6 @@ def test_from_accounts_to_tokens_is_one_variable_and_one_apply(school: SchoolOnL
         assert json.loads(told) == {"login": "ok", "request": "not-authorized"}, more
 
 
-def test_a_dead_focus_is_told_and_the_next_apply_starts_it(school: SchoolOnLab) -> None:
-    # Its script is done, so systemd takes it for active.
-    ssh(school.machine, "kill -9 $(cat /run/jicofo.pid)")
-    found = states(school)
-    assert {"opening", "focus"} <= set(found), found
-    assert "is ready" in school.provision("apply", school.id, "--yes").stdout
-    assert states(school) == {}
 def signed(key: rsa.RSAPrivateKey | bytes, head: dict[str, str], **claims: Any) -> str:
     """A token (RFC 7519) with this signature: of RSA, of a shared secret, or none where the secret is empty."""
 
@@ -280,3 +294,10 @@ def test_with_an_issuers_keys_its_tokens_open_rooms_and_no_others(school: School
     assert states(school) == {}
 
 
+def test_a_dead_focus_is_told_and_the_next_apply_starts_it(school: SchoolOnLab) -> None:
+    # Its script is done, so systemd takes it for active.
+    ssh(school.machine, "kill -9 $(cat /run/jicofo.pid)")
+    found = states(school)
+    assert {"opening", "focus"} <= set(found), found
+    assert "is ready" in school.provision("apply", school.id, "--yes").stdout
+    assert states(school) == {}

@@ -32,7 +32,11 @@ for request in json.loads(sys.argv[1]):
     connection.request(request.get("method", "GET"), request["path"], headers=request.get("headers", {}))
     answer = connection.getresponse()
     body = "" if answer.status == 101 else answer.read().decode("utf-8", "replace")
-    answers.append({"status": answer.status, "headers": dict(answer.getheaders()), "body": body})
+    headers = {}
+    for name, value in answer.getheaders():
+        headers.setdefault(name, []).append(value)
+    headers = {name: ", ".join(values) for name, values in headers.items()}
+    answers.append({"status": answer.status, "headers": headers, "body": body})
 print(json.dumps(answers))
 """
 
@@ -118,7 +122,7 @@ def settings_served(host: Any, hostname: str) -> dict[str, Any]:
     """config.js as the pages get it."""
     (answer,) = ask(host, hostname, "/config.js")
     assert answer["status"] == 200
-    found = re.search(r"^var config = (\{.*\});\s*\Z", answer["body"], re.MULTILINE | re.DOTALL)
+    found = re.search(r"^var config = (\{.*?^\});$", answer["body"], re.MULTILINE | re.DOTALL)
     assert found
     read: dict[str, Any] = json.loads(found[1])
     return read
@@ -206,6 +210,39 @@ def test_the_pages_may_use_camera_and_microphone_and_carry_the_servers_headers(
 
 def test_bosh_answers(host: Any, hostname: str) -> None:
     (answer,) = ask(host, hostname, "/http-bind")
+def test_what_no_link_may_bring_back_stands_in_the_settings(host: Any, hostname: str) -> None:
+    """config.js keeps what it sets; what it does not set, a link may (upstream's configWhitelist.ts)."""
+    served = settings_served(host, hostname)
+    assert served["googleApiApplicationClientID"] == ""
+    assert served["dropbox"] == {"appKey": None}
+    assert served["transcribingEnabled"] is False
+    (answer,) = ask(host, hostname, "/config.js")
+    assert answer["body"].rstrip().endswith("})(config);")
+
+
+def test_the_welcome_page_leads_to_no_app_store_and_to_no_companys_terms(host: Any, hostname: str) -> None:
+    own, page = ask(host, hostname, "/interface_config.js", "/")
+    for answer in (own, page):
+        assert answer["status"] == 200
+        assert "DISPLAY_WELCOME_FOOTER: false" in answer["body"]
+        assert "DISPLAY_WELCOME_FOOTER: true" not in answer["body"]
+
+
+def test_the_browser_is_told_to_reach_no_other_server(host: Any, hostname: str) -> None:
+    paths = ["/", "/UnaSala", "/config.js", "/css/all.css", "/static/404.html", "/http-bind", "/a/b"]
+    for path, answer in zip(paths, ask(host, hostname, *paths), strict=True):
+        told = answer["headers"]["Content-Security-Policy"]
+        assert "frame-ancestors" in told, path
+        rules = dict(part.strip().partition(" ")[::2] for part in re.split("[;,]", told))
+        assert rules["default-src"] == "'self'", path
+        assert rules["object-src"] == "'none'", path
+        assert "unsafe-eval" not in rules["script-src"].replace("'wasm-unsafe-eval'", ""), path
+        named = {
+            word for rule in rules.values() for word in rule.split() if not re.match(r"'|(data|blob):$", word)
+        }
+        assert named == {f"wss://{hostname}"}, path
+
+
     assert answer["status"] == 200
 
 
