@@ -73,6 +73,29 @@ for peer in sys.argv[1:]:
 print(json.dumps(told))
 """
 
+# What a guest is told of TURN servers (XEP-0215), and whether its names and passwords open a relay.
+SERVICES = """
+import importlib.machinery, importlib.util, json, sys
+sys.dont_write_bytecode = True
+def load(name):
+    loader = importlib.machinery.SourceFileLoader(name, "/usr/local/sbin/provision-" + name)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+jitsi, turn = load("jitsi"), load("coturn")
+host = sys.argv[1]
+guest = jitsi.Visitor(host, "guest." + host)
+assert guest.login() == "ok"
+wish = "<services xmlns='urn:xmpp:extdisco:2'/>"
+answer = guest.look_for(guest.send(f"<iq xmlns='jabber:client' type='get' id='s' to='{host}'>{wish}</iq>"), "iq")
+guest.close()
+told = [dict(element.attrib) for element in answer.iter() if element.tag.endswith("}service")]
+for one in told:
+    if "username" in one:
+        one["relay"] = turn.allocate(one.pop("username"), one.pop("password"))
+print(json.dumps(told))
+"""
+
 
 @pytest.fixture(name="hostname", scope="module")
 def _hostname(host: Any) -> str:
@@ -187,29 +210,6 @@ def test_there_is_no_button_for_recording_or_broadcasting(host: Any, hostname: s
     }
 
 
-def test_a_rooms_page_has_these_settings_in_it(host: Any, hostname: str) -> None:
-    front, page = ask(host, hostname, "/", "/UnaSala")
-    assert front["status"] == page["status"] == 200
-    assert front["body"] == page["body"]
-    assert f'"domain": "{hostname}"' in page["body"]
-    assert "<!--#include" not in page["body"]
-
-
-def test_the_pages_may_use_camera_and_microphone_and_carry_the_servers_headers(
-    host: Any, hostname: str
-) -> None:
-    for answer in ask(host, hostname, "/", "/config.js", "/css/all.css"):
-        assert answer["status"] == 200
-        assert "camera=(self)" in answer["headers"]["Permissions-Policy"]
-        assert answer["headers"]["X-Content-Type-Options"] == "nosniff"
-        assert "Strict-Transport-Security" in answer["headers"]
-
-
-# --- Ways in ---
-
-
-def test_bosh_answers(host: Any, hostname: str) -> None:
-    (answer,) = ask(host, hostname, "/http-bind")
 def test_what_no_link_may_bring_back_stands_in_the_settings(host: Any, hostname: str) -> None:
     """config.js keeps what it sets; what it does not set, a link may (upstream's configWhitelist.ts)."""
     served = settings_served(host, hostname)
@@ -243,6 +243,29 @@ def test_the_browser_is_told_to_reach_no_other_server(host: Any, hostname: str) 
         assert named == {f"wss://{hostname}"}, path
 
 
+def test_a_rooms_page_has_these_settings_in_it(host: Any, hostname: str) -> None:
+    front, page = ask(host, hostname, "/", "/UnaSala")
+    assert front["status"] == page["status"] == 200
+    assert front["body"] == page["body"]
+    assert f'"domain": "{hostname}"' in page["body"]
+    assert "<!--#include" not in page["body"]
+
+
+def test_the_pages_may_use_camera_and_microphone_and_carry_the_servers_headers(
+    host: Any, hostname: str
+) -> None:
+    for answer in ask(host, hostname, "/", "/config.js", "/css/all.css"):
+        assert answer["status"] == 200
+        assert "camera=(self)" in answer["headers"]["Permissions-Policy"]
+        assert answer["headers"]["X-Content-Type-Options"] == "nosniff"
+        assert "Strict-Transport-Security" in answer["headers"]
+
+
+# --- Ways in ---
+
+
+def test_bosh_answers(host: Any, hostname: str) -> None:
+    (answer,) = ask(host, hostname, "/http-bind")
     assert answer["status"] == 200
 
 
@@ -347,6 +370,17 @@ def test_somebody_of_the_school_opens_a_room_and_then_guests_come_in_or_wait(
         assert told["join"] == "ok"
 
 
+def test_a_guest_with_a_token_that_nobody_looked_at_is_a_guest(host: Any, wanted: dict[str, Any]) -> None:
+    """Upstream keeps what stands in the address, and takes whoever has it for somebody of the school."""
+    name = room()
+    made_up = {"as": "guest", "token": "made-up"}
+    assert attempt(host, **made_up, room=name)["request"] == "not-authorized"
+    assert attempt(host, **of_the_school(host, wanted, name), room=name)["request"] == "ready"
+    told = attempt(host, **made_up, room=name, do="join")
+    # With accounts a guest may come in now; with tokens he waits for somebody who has one.
+    assert (told["join"] == "ok") == (wanted["authentication"] == "accounts")
+
+
 def test_a_wrong_password_or_no_token_does_not_even_come_in(host: Any, wanted: dict[str, Any]) -> None:
     if wanted["authentication"] == "token":
         told = attempt(host, **{"as": "token", "room": room()})
@@ -384,11 +418,46 @@ def test_the_own_probe_says_that_all_is_well(host: Any) -> None:
     assert json.loads(host.check_output("provision-jitsi probe opening"))["state"] == "ok"
 
 
+# --- Logs ---
+
+
+def test_the_logs_of_bridge_and_focus_name_no_room_that_somebody_opens(
+    host: Any, wanted: dict[str, Any]
+) -> None:
+    name = room()
+    assert attempt(host, **of_the_school(host, wanted, name), room=name)["request"] == "ready"
+    assert attempt(host, **{"as": "guest", "room": room()})["request"] == "not-authorized"
+    assert host.run(f"grep -rlF {name} /var/log/jitsi").stdout == ""
+
+
+@pytest.mark.parametrize("name", ["jicofo", "jitsi-videobridge"])
+def test_the_logs_of_bridge_and_focus_go_after_some_days_however_little_is_written(
+    host: Any, name: str
+) -> None:
+    told = host.run(f"logrotate --debug /etc/logrotate.d/{name}").stderr
+    found = re.search(r"after 1 days \((\d+) rotations\)", told)
+    assert found, told
+    assert 1 <= int(found[1]) <= 365
+    assert "empty log files are rotated" in told
+    assert "old logs are removed" in told
+    assert "error:" not in told
+
+
 # --- TURN ---
 
 
 def test_a_password_of_today_opens_a_relay_and_a_wrong_one_does_not(host: Any) -> None:
     assert json.loads(host.check_output("provision-coturn probe relay"))["state"] == "ok"
+
+
+def test_a_guest_is_told_of_the_schools_turn_server_alone_and_may_use_it(host: Any, hostname: str) -> None:
+    told = json.loads(host.check_output(f"python3 -c {shlex.quote(SERVICES)} {hostname}"))
+    assert {one["host"] for one in told} == {hostname}
+    assert {(one["type"], one["port"], one.get("relay")) for one in told} == {
+        ("stun", "3478", None),
+        ("turn", "3478", "ok"),
+        ("turns", "5349", "ok"),
+    }
 
 
 def test_the_relay_leads_to_this_server_alone(host: Any) -> None:
@@ -407,17 +476,6 @@ def test_the_relay_leads_to_this_server_alone(host: Any) -> None:
 
 
 def test_turn_over_tls_has_the_sites_certificate(host: Any, hostname: str) -> None:
-def test_a_guest_with_a_token_that_nobody_looked_at_is_a_guest(host: Any, wanted: dict[str, Any]) -> None:
-    """Upstream keeps what stands in the address, and takes whoever has it for somebody of the school."""
-    name = room()
-    made_up = {"as": "guest", "token": "made-up"}
-    assert attempt(host, **made_up, room=name)["request"] == "not-authorized"
-    assert attempt(host, **of_the_school(host, wanted, name), room=name)["request"] == "ready"
-    told = attempt(host, **made_up, room=name, do="join")
-    # With accounts a guest may come in now; with tokens he waits for somebody who has one.
-    assert (told["join"] == "ok") == (wanted["authentication"] == "accounts")
-
-
     command = f"openssl s_client -connect 127.0.0.1:5349 -servername {hostname} < /dev/null 2> /dev/null | openssl x509"
     assert host.check_output(f"{command} -noout -fingerprint") == host.check_output(
         "openssl x509 -noout -fingerprint -in /etc/provision/tls/jitsi/fullchain.pem"
@@ -435,6 +493,18 @@ def test_bridge_asks_nobody_for_its_address(host: Any) -> None:
         host.check_output("hocon -f /etc/jitsi/videobridge/jvb.conf get ice4j.harvest.mapping.aws.enabled")
         == "false"
     )
+
+
+def test_behind_a_router_the_bridge_says_the_routers_address_and_knows_its_own(host: Any) -> None:
+    conf = host.check_output("cat /etc/jitsi/videobridge/jvb.conf")
+    public = json.loads(host.check_output("cat /etc/provision/coturn.json"))["sites"][0]["public_address"]
+    told = re.findall(r'(local|public)-address = "(.*)"', conf)
+    if not public:
+        assert told == []
+        return
+    own = re.findall(r"inet (\S+)/", host.check_output("ip -4 -o address show scope global"))
+    assert dict(told)["public"] == public
+    assert dict(told)["local"] in own
 
 
 # --- Packages, files, secrets ---
@@ -466,31 +536,6 @@ def test_upstream_was_told_of_the_own_certificate_and_of_no_company(host: Any, h
 
 
 def test_no_secret_is_for_everybody_to_read(host: Any, wanted: dict[str, Any]) -> None:
-# --- Logs ---
-
-
-def test_the_logs_of_bridge_and_focus_name_no_room_that_somebody_opens(
-    host: Any, wanted: dict[str, Any]
-) -> None:
-    name = room()
-    assert attempt(host, **of_the_school(host, wanted, name), room=name)["request"] == "ready"
-    assert attempt(host, **{"as": "guest", "room": room()})["request"] == "not-authorized"
-    assert host.run(f"grep -rlF {name} /var/log/jitsi").stdout == ""
-
-
-@pytest.mark.parametrize("name", ["jicofo", "jitsi-videobridge"])
-def test_the_logs_of_bridge_and_focus_go_after_some_days_however_little_is_written(
-    host: Any, name: str
-) -> None:
-    told = host.run(f"logrotate --debug /etc/logrotate.d/{name}").stderr
-    found = re.search(r"after 1 days \((\d+) rotations\)", told)
-    assert found, told
-    assert 1 <= int(found[1]) <= 365
-    assert "empty log files are rotated" in told
-    assert "old logs are removed" in told
-    assert "error:" not in told
-
-
     secret = json.loads(host.check_output("cat /etc/provision/coturn.json"))["secret"]
     words = [secret, wanted["focus_password"], wanted["bridge_password"], wanted["token_secret"]]
     patterns = " ".join(f"-e {word}" for word in words)
@@ -565,15 +610,3 @@ def test_the_turn_server_is_not_restarted_under_lessons_either(host: Any) -> Non
     )
     assert told.rc == 75
     assert "participants: 41" in told.stderr
-def test_behind_a_router_the_bridge_says_the_routers_address_and_knows_its_own(host: Any) -> None:
-    conf = host.check_output("cat /etc/jitsi/videobridge/jvb.conf")
-    public = json.loads(host.check_output("cat /etc/provision/coturn.json"))["sites"][0]["public_address"]
-    told = re.findall(r'(local|public)-address = "(.*)"', conf)
-    if not public:
-        assert told == []
-        return
-    own = re.findall(r"inet (\S+)/", host.check_output("ip -4 -o address show scope global"))
-    assert dict(told)["public"] == public
-    assert dict(told)["local"] in own
-
-
