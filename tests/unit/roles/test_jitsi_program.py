@@ -254,6 +254,13 @@ def test_jitsi_that_does_not_get_on_is_late_and_nobody_stays_inside(
     assert prosody.sessions == set()
 
 
+def test_who_only_tries_is_told_that_no_answer_came(program: types.ModuleType, prosody: Prosody) -> None:
+    program.TRY = 0.3  # type: ignore[attr-defined]
+    prosody.hangs = "auth"
+    assert program.attempt(wanted(), {"as": "token", "token": "x", "room": "r"}) == {"login": "no answer"}
+    assert prosody.sessions == set()
+
+
 def test_a_dead_prosody_is_a_problem_and_no_fault_of_the_probe(
     program: types.ModuleType, tmp_path: Path
 ) -> None:
