@@ -1,27 +1,57 @@
-"""Jitsi on a school's server by the real commands: installed from a city's copy of the repository, asked, applied while
-a lesson goes on, and moved from accounts to tokens.
+"""Jitsi on a school's server by the real commands: installed from a city's copy of the repository, asked, looked
+at with a browser, applied while a lesson goes on, and moved from accounts to tokens, the school's own and an issuer's.
 
 The repository is the stand-in of tests/standins/jitsi, signed with a key of its own, on a web server of its own; nginx,
 Prosody and coturn are the real ones.
 """
 
 import base64
+import hashlib
+import hmac
 import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from provision import paths
 from provision.lab import Machine
 from tests.e2e.acceptance import accept, say
+from tests.e2e.browser import chromium
 from tests.e2e.schools import SchoolOnLab, make_school
 from tests.labs import lab_machine, ssh
 from tests.standins.jitsi.build import build
 
 SITE = "meet.escola-prova.test"
+#: Somebody else's server, which is nowhere.
+ELSEWHERE = "elsewhere.example.net"
+#: What a link may try to bring back (upstream's configWhitelist.ts has all of these names), and two that it may have.
+LINK = {
+    "gravatar.disabled": False,
+    "disableThirdPartyRequests": False,
+    "analytics.disabled": False,
+    "localRecording": {"disable": False},
+    "recordingService": {"enabled": True},
+    "liveStreaming.enabled": True,
+    "toolbarButtons": ["recording", "livestreaming"],
+    "giphy": {"enabled": True},
+    "dropbox.appKey": "x",
+    "googleApiApplicationClientID": "x",
+    "enableCalendarIntegration": True,
+    "p2p.enabled": True,
+    "transcribingEnabled": True,
+    "whiteboard.enabled": True,
+    "deeplinking.disabled": False,
+    "subject": "Llatí",
+    "hideConferenceTimer": True,
+}
+#: The issuer of tokens: where its keys are, on the school's own server here, who it is, and for whom its tokens are.
+KEYS, ISSUER, AUDIENCE = "http://127.0.0.1:8090/keys.json", "https://sso.escola-prova.test", "jitsi"
 #: What the stand-in's bridge says of the lessons that go on.
 LESSONS = "/run/jitsi-stand-in.json"
 
@@ -103,6 +133,25 @@ def test_the_acceptance_tests_pass_on_the_school(school: SchoolOnLab, tmp_path: 
     accept(school, "coturn", SITE, tmp_path)
 
 
+def test_a_browser_reaches_the_school_alone_whatever_a_link_says(school: SchoolOnLab, tmp_path: Path) -> None:
+    """The page of the stand-in does what upstream's does (build of its settings, workers, WebAssembly, worklets)."""
+    link = "&".join(f"config.{name}={quote(json.dumps(value))}" for name, value in LINK.items())
+    with chromium(school, SITE, tmp_path / "home") as person:
+        page = person().new_page()
+        page.goto(f"https://{SITE}/UnaSala")
+        plain = page.evaluate("window.settings")
+        page.goto("about:blank")
+        page.goto(f"https://{SITE}/UnaSala#{link}")
+        followed = page.evaluate("window.settings")
+        reached = page.evaluate("there => window.reach(there)", ELSEWHERE)
+    assert followed == {**plain, "subject": "Llatí", "hideConferenceTimer": True}
+    assert {name: came for name, came in reached["came"].items() if came != "ok"} == {}
+    assert len(reached["came"]) > 12
+    assert reached["refused"] == []
+    assert {one["directive"] for one in reached["foreign"]} == set(reached["asked"])
+    assert all(ELSEWHERE in one["address"] for one in reached["foreign"])
+
+
 def test_a_lesson_is_not_cut_unasked(school: SchoolOnLab) -> None:
     before = started(school)
     lesson(school, 23)
@@ -158,6 +207,91 @@ def test_from_accounts_to_tokens_is_one_variable_and_one_apply(school: SchoolOnL
         wish = json.dumps({"as": "guest", "room": f"cantonada-{number}", **more})
         told = ssh(school.machine, "provision-jitsi try", stdin=wish).stdout
         assert json.loads(told) == {"login": "ok", "request": "not-authorized"}, more
+
+
+def signed(key: rsa.RSAPrivateKey | bytes, head: dict[str, str], **claims: Any) -> str:
+    """A token (RFC 7519) with this signature: of RSA, of a shared secret, or none where the secret is empty."""
+
+    def part(data: bytes) -> bytes:
+        return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+    text = part(json.dumps({"typ": "JWT", **head}).encode()) + b"." + part(json.dumps(claims).encode())
+    if isinstance(key, bytes):
+        sign = hmac.digest(key, text, hashlib.sha256) if key else b""
+    else:
+        sign = key.sign(text, padding.PKCS1v15(), hashes.SHA256())
+    return (text + b"." + part(sign)).decode()
+
+
+def key_set(key: rsa.RSAPrivateKey, name: str) -> dict[str, Any]:
+    """What an issuer publishes (RFC 7517)."""
+
+    def number(value: int) -> str:
+        return base64.urlsafe_b64encode(value.to_bytes((value.bit_length() + 7) // 8)).rstrip(b"=").decode()
+
+    public = key.public_key().public_numbers()
+    one = {
+        "kty": "RSA",
+        "use": "sig",
+        "alg": "RS256",
+        "kid": name,
+        "n": number(public.n),
+        "e": number(public.e),
+    }
+    return {"keys": [one]}
+
+
+def test_with_an_issuers_keys_its_tokens_open_rooms_and_no_others(school: SchoolOnLab) -> None:
+    machine = school.machine
+    key, stranger = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+    send(machine, json.dumps(key_set(key, "escola-1")).encode(), Path("/srv/issuer/keys.json"))
+    ssh(
+        machine,
+        "systemd-run -q --unit=issuer python3 -m http.server --bind 127.0.0.1 --directory /srv/issuer 8090",
+    )
+    school.edit(
+        services=use(
+            authentication="token", token_keys_url=KEYS, token_issuers=[ISSUER], token_audiences=[AUDIENCE]
+        )
+    )
+    assert "is ready" in school.provision("apply", school.id, "--yes").stdout
+    now = int(time.time())
+    head = {"alg": "RS256", "kid": "escola-1"}
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": SITE, "exp": now + 600}
+
+    def attempt(token: str, room: str, do: str = "both") -> dict[str, str]:
+        wish = json.dumps({"as": "token", "token": token, "room": room, "do": do})
+        told: dict[str, str] = json.loads(ssh(machine, "provision-jitsi try", stdin=wish).stdout)
+        return told
+
+    # Prosody fetches the keys by itself, after it has started.
+    limit = time.monotonic() + 60
+    while attempt(signed(key, head, **claims), "proves")["login"] != "ok":
+        assert time.monotonic() < limit
+        time.sleep(1)
+    assert attempt(signed(key, head, **claims), "llati") == {"login": "ok", "request": "ready", "join": "ok"}
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    secret = ssh(machine, "jq -r .token_secret /etc/provision/jitsi/settings.json").stdout.strip().encode()
+    wrong = {
+        "forged": signed(stranger, head, **claims),
+        "of a key that nobody knows": signed(stranger, {**head, "kid": "escola-2"}, **claims),
+        "of no key": signed(key, {"alg": "RS256"}, **claims),
+        "expired": signed(key, head, **{**claims, "exp": now - 120}),
+        "not yet": signed(key, head, **claims, nbf=now + 600),
+        "for somebody else": signed(key, head, **{**claims, "aud": "moodle"}),
+        "of somebody else": signed(key, head, **{**claims, "iss": "https://example.net"}),
+        "signed with the public key as a secret": signed(public, {**head, "alg": "HS256"}, **claims),
+        "signed with the vault's secret": signed(secret, {**head, "alg": "HS256"}, **claims),
+        "unsigned": signed(b"", {**head, "alg": "none"}, **claims),
+    }
+    for fault, token in wrong.items():
+        told = attempt(token, "llati")
+        assert not {"ok", "ready"} & set(told.values()), (fault, told)
+    other = attempt(signed(key, head, **claims, room="mates"), "llati", "join")
+    assert (other["login"], other["join"] != "ok") == ("ok", True)
+    assert states(school) == {}
 
 
 def test_a_dead_focus_is_told_and_the_next_apply_starts_it(school: SchoolOnLab) -> None:

@@ -36,3 +36,10 @@ end
 for _, kind in ipairs { "host", "bare", "full" } do
 	module:hook("pre-iq/" .. kind, look, 10);
 end
+
+-- Upstream keeps whatever stands in an address (?token=) as the token of a session. On this host nobody looks at it; its
+-- mod_auth_jitsi-anonymous forgets it, but not where somebody names a former session of his own (?previd=). For its
+-- mod_muc_wait_for_host, whoever has one is of the school. A token that is good comes in on the main host.
+module:hook("resource-bind", function (event)
+	event.session.auth_token = nil;
+end, 10);

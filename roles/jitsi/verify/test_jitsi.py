@@ -32,7 +32,11 @@ for request in json.loads(sys.argv[1]):
     connection.request(request.get("method", "GET"), request["path"], headers=request.get("headers", {}))
     answer = connection.getresponse()
     body = "" if answer.status == 101 else answer.read().decode("utf-8", "replace")
-    answers.append({"status": answer.status, "headers": dict(answer.getheaders()), "body": body})
+    headers = {}
+    for name, value in answer.getheaders():
+        headers.setdefault(name, []).append(value)
+    headers = {name: ", ".join(values) for name, values in headers.items()}
+    answers.append({"status": answer.status, "headers": headers, "body": body})
 print(json.dumps(answers))
 """
 
@@ -66,6 +70,29 @@ for peer in sys.argv[1:]:
     error = answer.get(turn.ERROR, bytes(4))
     told[peer] = "ok" if kind == 0x0108 else str(error[2] * 100 + error[3])
     connection.send(turn.message(turn.REFRESH, turn.attribute(turn.LIFETIME, bytes(4)) + who, key))
+print(json.dumps(told))
+"""
+
+# What a guest is told of TURN servers (XEP-0215), and whether its names and passwords open a relay.
+SERVICES = """
+import importlib.machinery, importlib.util, json, sys
+sys.dont_write_bytecode = True
+def load(name):
+    loader = importlib.machinery.SourceFileLoader(name, "/usr/local/sbin/provision-" + name)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+jitsi, turn = load("jitsi"), load("coturn")
+host = sys.argv[1]
+guest = jitsi.Visitor(host, "guest." + host)
+assert guest.login() == "ok"
+wish = "<services xmlns='urn:xmpp:extdisco:2'/>"
+answer = guest.look_for(guest.send(f"<iq xmlns='jabber:client' type='get' id='s' to='{host}'>{wish}</iq>"), "iq")
+guest.close()
+told = [dict(element.attrib) for element in answer.iter() if element.tag.endswith("}service")]
+for one in told:
+    if "username" in one:
+        one["relay"] = turn.allocate(one.pop("username"), one.pop("password"))
 print(json.dumps(told))
 """
 
@@ -118,7 +145,7 @@ def settings_served(host: Any, hostname: str) -> dict[str, Any]:
     """config.js as the pages get it."""
     (answer,) = ask(host, hostname, "/config.js")
     assert answer["status"] == 200
-    found = re.search(r"^var config = (\{.*\});\s*\Z", answer["body"], re.MULTILINE | re.DOTALL)
+    found = re.search(r"^var config = (\{.*?^\});$", answer["body"], re.MULTILINE | re.DOTALL)
     assert found
     read: dict[str, Any] = json.loads(found[1])
     return read
@@ -181,6 +208,39 @@ def test_there_is_no_button_for_recording_or_broadcasting(host: Any, hostname: s
         "linktosalesforce",
         "feedback",
     }
+
+
+def test_what_no_link_may_bring_back_stands_in_the_settings(host: Any, hostname: str) -> None:
+    """config.js keeps what it sets; what it does not set, a link may (upstream's configWhitelist.ts)."""
+    served = settings_served(host, hostname)
+    assert served["googleApiApplicationClientID"] == ""
+    assert served["dropbox"] == {"appKey": None}
+    assert served["transcribingEnabled"] is False
+    (answer,) = ask(host, hostname, "/config.js")
+    assert answer["body"].rstrip().endswith("})(config);")
+
+
+def test_the_welcome_page_leads_to_no_app_store_and_to_no_companys_terms(host: Any, hostname: str) -> None:
+    own, page = ask(host, hostname, "/interface_config.js", "/")
+    for answer in (own, page):
+        assert answer["status"] == 200
+        assert "DISPLAY_WELCOME_FOOTER: false" in answer["body"]
+        assert "DISPLAY_WELCOME_FOOTER: true" not in answer["body"]
+
+
+def test_the_browser_is_told_to_reach_no_other_server(host: Any, hostname: str) -> None:
+    paths = ["/", "/UnaSala", "/config.js", "/css/all.css", "/static/404.html", "/http-bind", "/a/b"]
+    for path, answer in zip(paths, ask(host, hostname, *paths), strict=True):
+        told = answer["headers"]["Content-Security-Policy"]
+        assert "frame-ancestors" in told, path
+        rules = dict(part.strip().partition(" ")[::2] for part in re.split("[;,]", told))
+        assert rules["default-src"] == "'self'", path
+        assert rules["object-src"] == "'none'", path
+        assert "unsafe-eval" not in rules["script-src"].replace("'wasm-unsafe-eval'", ""), path
+        named = {
+            word for rule in rules.values() for word in rule.split() if not re.match(r"'|(data|blob):$", word)
+        }
+        assert named == {f"wss://{hostname}"}, path
 
 
 def test_a_rooms_page_has_these_settings_in_it(host: Any, hostname: str) -> None:
@@ -310,6 +370,17 @@ def test_somebody_of_the_school_opens_a_room_and_then_guests_come_in_or_wait(
         assert told["join"] == "ok"
 
 
+def test_a_guest_with_a_token_that_nobody_looked_at_is_a_guest(host: Any, wanted: dict[str, Any]) -> None:
+    """Upstream keeps what stands in the address, and takes whoever has it for somebody of the school."""
+    name = room()
+    made_up = {"as": "guest", "token": "made-up"}
+    assert attempt(host, **made_up, room=name)["request"] == "not-authorized"
+    assert attempt(host, **of_the_school(host, wanted, name), room=name)["request"] == "ready"
+    told = attempt(host, **made_up, room=name, do="join")
+    # With accounts a guest may come in now; with tokens he waits for somebody who has one.
+    assert (told["join"] == "ok") == (wanted["authentication"] == "accounts")
+
+
 def test_a_wrong_password_or_no_token_does_not_even_come_in(host: Any, wanted: dict[str, Any]) -> None:
     if wanted["authentication"] == "token":
         told = attempt(host, **{"as": "token", "room": room()})
@@ -347,11 +418,46 @@ def test_the_own_probe_says_that_all_is_well(host: Any) -> None:
     assert json.loads(host.check_output("provision-jitsi probe opening"))["state"] == "ok"
 
 
+# --- Logs ---
+
+
+def test_the_logs_of_bridge_and_focus_name_no_room_that_somebody_opens(
+    host: Any, wanted: dict[str, Any]
+) -> None:
+    name = room()
+    assert attempt(host, **of_the_school(host, wanted, name), room=name)["request"] == "ready"
+    assert attempt(host, **{"as": "guest", "room": room()})["request"] == "not-authorized"
+    assert host.run(f"grep -rlF {name} /var/log/jitsi").stdout == ""
+
+
+@pytest.mark.parametrize("name", ["jicofo", "jitsi-videobridge"])
+def test_the_logs_of_bridge_and_focus_go_after_some_days_however_little_is_written(
+    host: Any, name: str
+) -> None:
+    told = host.run(f"logrotate --debug /etc/logrotate.d/{name}").stderr
+    found = re.search(r"after 1 days \((\d+) rotations\)", told)
+    assert found, told
+    assert 1 <= int(found[1]) <= 365
+    assert "empty log files are rotated" in told
+    assert "old logs are removed" in told
+    assert "error:" not in told
+
+
 # --- TURN ---
 
 
 def test_a_password_of_today_opens_a_relay_and_a_wrong_one_does_not(host: Any) -> None:
     assert json.loads(host.check_output("provision-coturn probe relay"))["state"] == "ok"
+
+
+def test_a_guest_is_told_of_the_schools_turn_server_alone_and_may_use_it(host: Any, hostname: str) -> None:
+    told = json.loads(host.check_output(f"python3 -c {shlex.quote(SERVICES)} {hostname}"))
+    assert {one["host"] for one in told} == {hostname}
+    assert {(one["type"], one["port"], one.get("relay")) for one in told} == {
+        ("stun", "3478", None),
+        ("turn", "3478", "ok"),
+        ("turns", "5349", "ok"),
+    }
 
 
 def test_the_relay_leads_to_this_server_alone(host: Any) -> None:
@@ -387,6 +493,18 @@ def test_bridge_asks_nobody_for_its_address(host: Any) -> None:
         host.check_output("hocon -f /etc/jitsi/videobridge/jvb.conf get ice4j.harvest.mapping.aws.enabled")
         == "false"
     )
+
+
+def test_behind_a_router_the_bridge_says_the_routers_address_and_knows_its_own(host: Any) -> None:
+    conf = host.check_output("cat /etc/jitsi/videobridge/jvb.conf")
+    public = json.loads(host.check_output("cat /etc/provision/coturn.json"))["sites"][0]["public_address"]
+    told = re.findall(r'(local|public)-address = "(.*)"', conf)
+    if not public:
+        assert told == []
+        return
+    own = re.findall(r"inet (\S+)/", host.check_output("ip -4 -o address show scope global"))
+    assert dict(told)["public"] == public
+    assert dict(told)["local"] in own
 
 
 # --- Packages, files, secrets ---

@@ -32,21 +32,32 @@ class Package:
     conffiles: tuple[str, ...] = ()
 
 
+def print_of(*folders: Path) -> str:
+    """A short fingerprint of all that the packages are made of."""
+    total = hashlib.sha256()
+    for file in sorted(path for folder in folders for path in folder.rglob("*") if path.is_file()):
+        if "__pycache__" not in file.parts:
+            total.update(file.name.encode() + b"\0" + file.read_bytes())
+    return total.hexdigest()[:8]
+
+
 def set_of(release: str) -> tuple[dict[str, str], list[Package]]:
     """The packages of one release, and their versions: each counts by itself, as upstream's do."""
     number = int(release.rsplit(".", 1)[1])
-    versions = {
-        "jitsi-meet-web": f"1.0.{number - 2300}-1",
-        "jitsi-meet-web-config": f"1.0.{number - 2300}-1",
-        "jitsi-meet-prosody": f"1.0.{number - 2300}-1",
-        "jicofo": f"1.0-{number - 9900}-1",
-        "jitsi-videobridge2": f"2.3-{number - 10800}-g0000000-1",
-    }
     plugins = (
         UPSTREAM
         if UPSTREAM.is_dir() and os.environ.get("PROVISION_TEST_STAND_INS") != "1"
         else HERE / "plugins"
     )
+    # Lab machines share what apt has fetched, and apt takes a file of the same name and size for the same one.
+    revision = f"1.{print_of(HERE, plugins)}"
+    versions = {
+        "jitsi-meet-web": f"1.0.{number - 2300}-{revision}",
+        "jitsi-meet-web-config": f"1.0.{number - 2300}-{revision}",
+        "jitsi-meet-prosody": f"1.0.{number - 2300}-{revision}",
+        "jicofo": f"1.0-{number - 9900}-{revision}",
+        "jitsi-videobridge2": f"2.3-{number - 10800}-g0000000-{revision}",
+    }
     packages = HERE / "packages"
     web, lib = HERE / "web", HERE / "lib"
     bridge, focus = packages / "jitsi-videobridge2", packages / "jicofo"
@@ -55,8 +66,8 @@ def set_of(release: str) -> tuple[dict[str, str], list[Package]]:
         f"usr/share/jitsi-meet/prosody-plugins/{f.relative_to(plugins)}": f for f in plugins.rglob("*.lua")
     }
     exact = ", ".join(f"{name} (= {version})" for name, version in versions.items())
-    common = {name: lib / name for name in ("hocon.py", "xmpp.py", "web.py")}
-    return {"jitsi-meet": f"{release}-1", **versions}, [
+    common = {name: lib / name for name in ("hocon.py", "log.py", "xmpp.py", "web.py")}
+    return {"jitsi-meet": f"{release}-{revision}", **versions}, [
         Package("jitsi-meet", exact),
         Package(
             "jitsi-meet-web",
@@ -87,9 +98,14 @@ def set_of(release: str) -> tuple[dict[str, str], list[Package]]:
                 f"usr/share/jicofo/lib/{name}": file
                 for name, file in {**common, "focus.py": lib / "focus.py"}.items()
             }
-            | {"usr/share/jicofo/jicofo.sh": focus / "jicofo.sh", "etc/init.d/jicofo": focus / "init.d"},
+            | {
+                "usr/share/jicofo/jicofo.sh": focus / "jicofo.sh",
+                "etc/init.d/jicofo": focus / "init.d",
+                "etc/jitsi/jicofo/logging.properties": focus / "logging.properties",
+                "etc/logrotate.d/jicofo": focus / "logrotate",
+            },
             ("usr/share/jicofo/jicofo.sh", "etc/init.d/jicofo"),
-            ("/etc/init.d/jicofo",),
+            ("/etc/init.d/jicofo", "/etc/jitsi/jicofo/logging.properties", "/etc/logrotate.d/jicofo"),
         ),
         Package(
             "jitsi-videobridge2",
@@ -101,8 +117,11 @@ def set_of(release: str) -> tuple[dict[str, str], list[Package]]:
             | {
                 "usr/share/jitsi-videobridge/jvb.sh": bridge / "jvb.sh",
                 "lib/systemd/system/jitsi-videobridge2.service": bridge / "jitsi-videobridge2.service",
+                "etc/jitsi/videobridge/logging.properties": bridge / "logging.properties",
+                "etc/logrotate.d/jitsi-videobridge": bridge / "logrotate",
             },
             ("usr/share/jitsi-videobridge/jvb.sh",),
+            ("/etc/jitsi/videobridge/logging.properties", "/etc/logrotate.d/jitsi-videobridge"),
         ),
     ]
 

@@ -58,6 +58,28 @@ def test_behind_a_router_people_are_told_the_routers_address(program: types.Modu
     assert lines(text, "external-ip") == ["192.0.2.7/10.0.0.5"]
 
 
+def test_of_several_addresses_the_one_that_leads_out_is_told_to_the_router(program: types.ModuleType) -> None:
+    addresses = ["10.0.0.5", "172.17.0.1"]
+    behind = wanted(public_address="192.0.2.7")
+    assert lines(program.settings(behind, addresses, "172.17.0.1"), "external-ip") == ["192.0.2.7/172.17.0.1"]
+    said = wanted(public_address="192.0.2.7", local_address="10.0.0.5")
+    assert lines(program.settings(said, addresses, "172.17.0.1"), "external-ip") == ["192.0.2.7/10.0.0.5"]
+
+
+def test_the_address_that_leads_out_is_asked_of_the_system(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ip = tmp_path / "ip"
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    ip.write_text(
+        '#!/bin/sh\n[ "$*" = "-json -4 route get 192.0.2.7" ] && echo \'[{"prefsrc": "10.0.0.9"}]\'\n'
+    )
+    ip.chmod(0o755)
+    assert program.way_out("192.0.2.7") == "10.0.0.9"
+    ip.write_text("#!/bin/sh\necho 'RTNETLINK answers: Network is unreachable' >&2; exit 2\n")
+    assert program.way_out("192.0.2.7") == ""
+
+
 def test_without_a_router_it_has_no_other_address(program: types.ModuleType) -> None:
     assert lines(program.settings(wanted(), ["192.0.2.7"]), "external-ip") == []
 

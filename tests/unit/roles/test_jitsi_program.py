@@ -254,6 +254,13 @@ def test_jitsi_that_does_not_get_on_is_late_and_nobody_stays_inside(
     assert prosody.sessions == set()
 
 
+def test_who_only_tries_is_told_that_no_answer_came(program: types.ModuleType, prosody: Prosody) -> None:
+    program.TRY = 0.3  # type: ignore[attr-defined]
+    prosody.hangs = "auth"
+    assert program.attempt(wanted(), {"as": "token", "token": "x", "room": "r"}) == {"login": "no answer"}
+    assert prosody.sessions == set()
+
+
 def test_a_dead_prosody_is_a_problem_and_no_fault_of_the_probe(
     program: types.ModuleType, tmp_path: Path
 ) -> None:
@@ -326,6 +333,16 @@ def test_a_name_that_is_no_login_name_is_refused_before_anything_is_done(
 ) -> None:
     with pytest.raises(program.JitsiError, match="no login names"):
         program.Settler(wanted(teachers=names), True, []).settle()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://sso.escola.test/keys", "http://localhost.example.org/keys", "sso.escola.test", "https://"],
+)
+def test_an_issuers_keys_come_over_tls_or_not_at_all(program: types.ModuleType, address: str) -> None:
+    settings = wanted(authentication="token", token_keys_url=address)
+    with pytest.raises(program.JitsiError, match="https://"):
+        program.Settler(settings, True, []).settle()
 
 
 def test_no_password_is_made_for_somebody_whom_the_school_does_not_name(program: types.ModuleType) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from hocon import parse
+from log import info
 from web import serve
 from xmpp import Client
 
@@ -65,6 +66,7 @@ class Focus:
     def request(self, sender: str, wish: dict[str, str]) -> str:
         room = wish.get("room", "")
         session = wish.get("session-id", "")
+        info(f"Focus request for room {room} from {sender}")
         needed = bool(self.get("authentication.enabled", False)) and self.get("authentication.type") == "XMPP"
         extra = ""
         if needed:

@@ -1,1 +1,5 @@
-var interfaceConfig = {};
+var interfaceConfig = {
+    APP_NAME: 'Jitsi Meet',
+    DISPLAY_WELCOME_FOOTER: true,
+    DISPLAY_WELCOME_PAGE_CONTENT: false,
+};

@@ -1,0 +1,2 @@
+// Stand-in for upstream's service worker.
+self.addEventListener("install", () => self.skipWaiting());
