@@ -146,17 +146,19 @@ def parse_document(path: Path, raw: bytes, *, plain: bool = True) -> Document:
         document.problems = [_syntax_problem(path, text, error)]
     except _TooDeepError as error:
         document.data = None
-        document.problems = [
-            Problem(
-                f"This is nested more than {MAX_DEPTH} levels deep.",
-                "Look for brackets that are opened again and again.",
-                path,
-                error.line,
-                error.column,
-                "too-deep",
-            )
-        ]
+        document.problems = [_too_deep(path, error.line, error.column)]
     return document
+
+
+def _too_deep(path: Path, line: int, column: int) -> Problem:
+    return Problem(
+        f"This is nested more than {MAX_DEPTH} levels deep.",
+        "Look for brackets that are opened again and again.",
+        path,
+        line,
+        column,
+        "too-deep",
+    )
 
 
 class _TooDeepError(Exception):
@@ -488,6 +490,9 @@ def _syntax_problem(path: Path, text: str, error: yaml.YAMLError) -> Problem:
     context_mark = getattr(error, "context_mark", None)
     said = f"{getattr(error, 'context', '') or ''}; {getattr(error, 'problem', '') or ''}"
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    if "nesting depth" in said:
+        # libyaml has a limit of its own since 0.2.6, which it meets before we have counted.
+        return _too_deep(path, line, column)
     for number, content in enumerate(lines[:line], 1):
         if _CONFLICT.match(content):
             return Problem(
