@@ -139,18 +139,19 @@ HEARD: tuple[Sentence, ...] = (
         en="they could not be made: {reason}",
     ),
     Sentence(
-        ca="{count} de {all} troben una falta: {names}",
-        es="{count} de {all} encuentran un fallo: {names}",
+        ca="comprovacions amb problemes: {count} de {all}: {names}",
+        es="comprobaciones con problemas: {count} de {all}: {names}",
         en="{count} of {all} find a fault: {names}",
     ),
     Sentence(
-        ca="cap de {all} no troba cap falta",
-        es="ninguna de {all} encuentra un fallo",
+        ca="cap de les {all} comprovacions no troba res",
+        es="ninguna de las {all} comprobaciones encuentra nada",
         en="none of {all} finds a fault",
     ),
     # systemd.
     Sentence(ca="en marxa ({state})", es="en marcha ({state})", en="active ({state})"),
     Sentence(ca="aturat ({state})", es="parado ({state})", en="inactive ({state})"),
+    Sentence(ca="ha fallat", es="ha fallado", en="failed (failed)"),
     Sentence(ca="ha fallat ({state})", es="ha fallado ({state})", en="failed ({state})"),
     Sentence(ca="engegant-se ({state})", es="arrancando ({state})", en="activating ({state})"),
     Sentence(ca="aturant-se ({state})", es="parando ({state})", en="deactivating ({state})"),
@@ -236,8 +237,8 @@ HEARD: tuple[Sentence, ...] = (
     ),
     # Our own way to a server (engine/ssh.py).
     Sentence(
-        ca="no es pot arribar a {host} ({address}, port {port}), de {school}: {reason}",
-        es="no se puede llegar a {host} ({address}, puerto {port}), de {school}: {reason}",
+        ca="no es pot arribar a {host} ({address}, port {port}; escola {school}): {reason}",
+        es="no se puede llegar a {host} ({address}, puerto {port}; escuela {school}): {reason}",
         en="{host} ({address}, port {port}) of {school} cannot be reached: {reason}",
     ),
     Sentence(

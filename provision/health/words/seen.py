@@ -181,8 +181,8 @@ SEEN: Mapping[str, Sentence] = {
     ),
     "load/up": Sentence(ca="engegat des de fa {span}", es="encendido desde hace {span}", en="up for {span}"),
     "clock/within": Sentence(
-        ca="a {seconds} s del nostre, com a molt",
-        es="a {seconds} s del nuestro, como mucho",
+        ca="com a molt a {seconds} s del nostre",
+        es="como mucho a {seconds} s del nuestro",
         en="within {seconds} s of ours",
     ),
     "clock/off": Sentence(
@@ -257,8 +257,8 @@ SEEN: Mapping[str, Sentence] = {
     "file/mode": Sentence(ca="permisos {mode}", es="permisos {mode}", en="mode {mode}"),
     "last-run/none": Sentence(ca="encara cap", es="aún ninguna", en="none yet"),
     "last-run": Sentence(
-        ca="{run}, de {person}, {at}: {outcome}",
-        es="{run}, de {person}, {at}: {outcome}",
+        ca="{run}, feta per {person}, {at}: {outcome}",
+        es="{run}, hecha por {person}, {at}: {outcome}",
         en="{run} by {person} at {at}: {outcome}",
     ),
     "failed": Sentence(ca="han fallat: {units}", es="han fallado: {units}", en="failed: {units}"),
@@ -274,8 +274,8 @@ SEEN: Mapping[str, Sentence] = {
         en="ended {count} for its memory",
     ),
     "timer": Sentence(
-        ca="{state}, feta per última vegada: {ago}",
-        es="{state}, hecha por última vez: {ago}",
+        ca="{state}, última vegada: {ago}",
+        es="{state}, última vez: {ago}",
         en="{state}, last started {ago}",
     ),
     "timer/at-work": Sentence(ca="hi treballa ara", es="ahora está en ello", en="at work"),

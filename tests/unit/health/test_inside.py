@@ -535,6 +535,10 @@ ELSEWHERE = {
 }  # fmt: skip
 
 
+#: What PostgreSQL and OpenSSL say in words of their own.
+FOREIGN = {"connection refused", "role is not permitted to log in", "openssl: Could not read"}
+
+
 def only(findings: list[Finding], of: str, probe: str) -> Finding:
     (found,) = [one for one in findings if (one.service, one.probe) == (of, probe)]
     return found
@@ -559,6 +563,7 @@ def test_the_right_probe_turns_with_the_right_sentence_and_no_other_lies(case: C
     found = only(findings, case.of, case.probe)
     assert found.state == case.state
     assert case.measured in found.measured.en
+    assert found.measured.ca != found.measured.en or found.measured.en in FOREIGN
     assert [one.probe for one in findings if one.state != "ok"] == [case.probe]
     meaning = string.Formatter().parse(FAULTS[case.fault].meaning.en)
     assert found.meaning and found.remedy

@@ -83,7 +83,7 @@ def test_quantities_are_written_as_each_language_writes_them() -> None:
         ("they were made never", "fetes per última vegada: mai"),
         (
             "main (10.0.0.2, port 22) of escola-mar cannot be reached: timed out",
-            "no es pot arribar a main (10.0.0.2, port 22), de escola-mar: sense resposta a temps",
+            "no es pot arribar a main (10.0.0.2, port 22; escola escola-mar): sense resposta a temps",
         ),
         ("FATAL:  la base de datos no existe", "FATAL: la base de datos no existe"),
         ("{seconds} {0} \\1", "{seconds} {0} \\1"),
