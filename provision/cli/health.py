@@ -8,22 +8,24 @@ from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from provision.cli import support
-from provision.cli.audit.keeping import open_book
-from provision.cli.audit.places import LanguageOption, language
-from provision.cli.options import JsonOption, OutputOption, SchoolArgument, ServiceOption, WorkspaceOption
+from provision.cli.options import (
+    JsonOption,
+    LanguageOption,
+    OutputOption,
+    SchoolArgument,
+    ServiceOption,
+    WorkspaceOption,
+    language,
+)
 from provision.cli.output import as_json, console, emit_json, errors, file_console
-from provision.engine.asking import ask_whole
-from provision.engine.deep import check_deep_is_possible
-from provision.engine.recorder import health_entry
-from provision.engine.support import as_support
+from provision.engine.asking import as_support, ask_whole
 from provision.errors import ProvisionError, RefusedError, UsageError
 from provision.files import write_atomically
 from provision.health.ask import Answers, ask_many
@@ -46,6 +48,8 @@ from provision.model.municipality import Language
 
 #: What the group does with words that are none of its commands. No school can be called that: ids are in lower case.
 _ASK = "SCHOOL"
+#: Commands of ``provision.cli.support``.
+_SUPPORT = ("grant", "revoke")
 
 
 class Format(StrEnum):
@@ -62,7 +66,23 @@ class _HealthGroup(TyperGroup):
     """``provision health SCHOOL`` beside ``provision health history SCHOOL``.
 
     A school that is called like one of the commands is asked with ``provision health -- history``.
+    What only ``grant`` and ``revoke`` need is loaded for them alone: nobody who asks a school waits for it.
     """
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = cast(Any, {**self.commands, **dict.fromkeys(_SUPPORT)})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - Typer's own
+        """The command of that name; nothing where there is none."""
+        if cmd_name in self.commands and self.commands[cmd_name] is None:
+            from provision.cli import support
+
+            holder = typer.Typer(rich_markup_mode="rich")
+            support.register(holder)
+            group = cast(TyperGroup, typer.main.get_command(holder))
+            self.commands.update(group.commands)
+        return self.commands.get(cmd_name)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Words that begin with none of the commands' names are those of the question itself."""
@@ -80,7 +100,6 @@ app = typer.Typer(
     cls=_HealthGroup,
     help="Ask every service of a school whether it is well; what it means and what to do where it is not.",
 )
-support.register(app)
 
 
 def register(top: typer.Typer) -> None:
@@ -154,6 +173,8 @@ def health(
                 "A monitoring plugin is asked again by its monitoring system.", "Leave --watch out."
             )
         if deep:
+            from provision.engine.deep import check_deep_is_possible
+
             check_deep_is_possible()
         loaded = load_workspace(find_workspace(workspace))
         asked = _chosen(loaded, schools or [], everyone)
@@ -163,7 +184,7 @@ def health(
                     "Support people neither write the audit log nor run acceptance tests.",
                     "Leave --record and --deep out, or --identity (and PROVISION_SUPPORT_KEY).",
                 )
-            key = support.private_key(identity)
+            key = _private_key(identity)
             asked = [as_support(school, key) for school in asked]
         leading: Language = loaded.municipality.languages[0]
         words = language(lang, "en" if chosen is Format.json else leading)
@@ -206,6 +227,27 @@ def history_command(
         return
     words = language(lang, loaded.municipality.languages[0])
     show_history(there.id, found, console, words, ZoneInfo(there.timezone), limit)
+
+
+def _private_key(identity: Path) -> Path | None:
+    """The file that ``--identity`` names; None for the keys of ssh-agent.
+
+    Raises:
+        UsageError: there is no such file, or it is the public half.
+    """
+    if str(identity) == "agent":
+        return None
+    file = identity.expanduser().absolute()
+    if file.suffix == ".pub":
+        raise UsageError(
+            f"{file} is the public half of a key.", f'Give the private one: "{file.with_suffix("")}"?'
+        )
+    if not file.is_file():
+        raise UsageError(
+            f"There is no key {file}.",
+            "Give the file of your private key, or “agent” for those of ssh-agent.",
+        )
+    return file
 
 
 def _chosen(workspace: Workspace, named: Sequence[str], everyone: bool) -> list[ResolvedSchool]:
@@ -256,6 +298,9 @@ def _ask(
 
 
 def _record(workspace: Workspace, schools: Sequence[Answers]) -> None:
+    from provision.cli.audit.keeping import open_book
+    from provision.engine.recorder import health_entry
+
     for answers in schools:
         with open_book(workspace, workspace.school(answers.school), "health") as book:
             probes = [{"service": finding.service, "state": finding.state} for finding in answers.findings]

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from provision import __version__, paths
@@ -53,6 +52,8 @@ def as_page(
         zone: of the times, called ``zone_name``.
         now: where the lines end.
     """
+    import jinja2
+
     css = (paths.TEMPLATES / "health" / "health.css").read_text(encoding="utf-8")
     texts = TEXTS[lang]
     environment = jinja2.Environment(
