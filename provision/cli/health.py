@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from provision.cli.options import (
     JsonOption,
@@ -50,6 +50,10 @@ from provision.model.municipality import Language
 _ASK = "SCHOOL"
 #: Commands of ``provision.cli.support``.
 _SUPPORT = ("grant", "revoke")
+
+
+#: A wrong option or value: click's ``UsageError``, which Typer keeps in another place with each release.
+_WRONG_USE = cast(type[Exception], typer.BadParameter.__mro__[1])
 
 
 class Format(StrEnum):
@@ -96,6 +100,22 @@ class _HealthGroup(TyperGroup):
         return ("" if name == _ASK else name), command, rest
 
 
+class _Question(TyperCommand):
+    """The question itself; for a monitoring system a wrong option is UNKNOWN, and not CRITICAL, which 2 would be."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Options and names, as ever."""
+        words = set(args)
+        try:
+            return list(super().parse_args(ctx, args))
+        except _WRONG_USE as error:
+            if not words & {"nagios", "--format=nagios", "-fnagios"}:
+                raise
+            text, code = as_unknown(str(cast(Any, error).format_message()))
+            typer.echo(text, nl=False)
+            raise typer.Exit(code) from None
+
+
 app = typer.Typer(
     cls=_HealthGroup,
     help="Ask every service of a school whether it is well; what it means and what to do where it is not.",
@@ -109,6 +129,7 @@ def register(top: typer.Typer) -> None:
 
 @app.command(
     _ASK,
+    cls=_Question,
     hidden=True,
     epilog="Examples: provision health escola-mar · provision health escola-mar --service etherpad --lang ca · "
     "provision health --all --html --output schools.html · provision health --all --watch · "
@@ -172,6 +193,9 @@ def health(
             raise UsageError(
                 "A monitoring plugin is asked again by its monitoring system.", "Leave --watch out."
             )
+        if output and not output.parent.is_dir():
+            # Told before schools are asked for nothing.
+            raise UsageError(f"There is no directory {output.parent}.", f"mkdir -p {output.parent}")
         if deep:
             from provision.engine.deep import check_deep_is_possible
 
@@ -198,11 +222,11 @@ def health(
             if not watch:
                 raise typer.Exit(code)
             time.sleep(max(1.0, every - (time.monotonic() - began)))
-    except ProvisionError as error:
+    except (ProvisionError, OSError) as error:
         if chosen is not Format.nagios:
             raise
         # A plugin's own trouble is UNKNOWN, never CRITICAL, which our exit code 2 would be.
-        text, code = as_unknown(error.message)
+        text, code = as_unknown(error.message if isinstance(error, ProvisionError) else str(error))
         typer.echo(text, nl=False)
         raise typer.Exit(code) from None
 
@@ -317,8 +341,8 @@ def _show(
     again: bool,
 ) -> int:
     """Print or write it; gives the exit code."""
-    states = {finding.state for answers in schools for finding in answers.findings}
-    code = 3 if states == {"unreachable"} else int(bool(states - {"ok"}))
+    states = {answers.state for answers in schools}
+    code = 3 if states == {"unreachable"} else int(states != {"ok"})
     if form is Format.table:
         _table(workspace, schools, lang, output, again=again)
         return code

@@ -60,7 +60,9 @@ class Answers:
     @property
     def state(self) -> State:
         """The state of the school as a whole."""
-        return overall([finding.state for finding in self.findings])
+        # Its name may lead to it although it is off.
+        beyond = overall([finding.state for finding in self.findings if finding.probe != "dns"])
+        return beyond if beyond == "unreachable" else overall([finding.state for finding in self.findings])
 
     def since_of(self, finding: Finding) -> datetime:
         """Since when a finding's state is what it is, as far as anybody asked before."""
@@ -76,11 +78,12 @@ def overall(states: Sequence[State]) -> State:
     """The state of what is made of several.
 
     ``unreachable`` only where nothing was reached: where something answers and something does not, that is a problem.
+    What could not be asked behind it does not count.
     """
     found = set(states)
     if not found:
         return "unknown"
-    if found == {"unreachable"}:
+    if "unreachable" in found and found <= {"unreachable", "unknown"}:
         return "unreachable"
     if found & {"problem", "unreachable"}:
         return "problem"

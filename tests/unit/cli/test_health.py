@@ -141,10 +141,33 @@ def test_a_plugin_that_cannot_ask_is_unknown_and_not_critical(tmp_path: Path, wo
         ("escola-marinada", "-w", tmp_path),
         ("no-such-school", "-w", workspace),
         ("-w", workspace),
+        ("escola-marinada", "-w", workspace, "--every", "none"),
+        ("escola-marinada", "-w", workspace, "--evry", "5"),
+        ("escola-marinada", "-w", workspace, "--output", tmp_path / "nowhere" / "file"),
     ):
         done = call(*words, "--format", "nagios")
         assert done.exit_code == 3
         assert done.stdout.startswith("HEALTH UNKNOWN - ")
+
+
+def test_a_file_that_cannot_be_written_is_told_before_schools_are_asked(
+    tmp_path: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_ask", lambda *_, **__: pytest.fail("asked"))
+    with pytest.raises(UsageError, match="no directory") as caught:
+        call("escola-marinada", "-w", workspace, "--html", "--output", tmp_path / "nowhere" / "file")
+    assert caught.value.remedy.startswith("mkdir -p ")
+
+
+def test_a_school_of_which_nothing_answers_is_3_although_its_name_is_known(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def off(_w: object, school: ResolvedSchool, *_: object, **__: object) -> Answers:
+        silent = [finding("page", "unreachable"), finding("unit", "unknown", host="main")]
+        return answers(school.id, finding("dns"), *silent, finding("probe", "unreachable", host="main"))
+
+    monkeypatch.setattr(asking, "ask_school", off)
+    assert call("escola-marinada", "-w", workspace).exit_code == 3
 
 
 def test_metrics_for_all_schools_go_into_a_file_that_the_collector_may_read(

@@ -213,6 +213,7 @@ def test_a_fault_of_our_own_in_one_place_is_told_and_spoils_nothing_else() -> No
 
 def test_a_school_is_unreachable_only_where_nothing_of_it_answers() -> None:
     assert overall(["unreachable", "unreachable"]) == "unreachable"
+    assert overall(["unreachable", "unknown"]) == "unreachable"
     assert overall(["unreachable", "ok"]) == "problem"
     assert overall(["warning", "unknown", "ok"]) == "warning"
     assert overall(["unknown", "ok"]) == "unknown"
