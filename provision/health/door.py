@@ -122,7 +122,9 @@ class _Look:
         )
         if days < ENDING_WARNING:
             state: State = "problem" if days < ENDING_PROBLEM else "warning"
-            return self.finding("tls", state, measured, DOOR["ending"], *figures, days=max(0, days))
+            return self.finding(
+                "tls", state, measured, DOOR["ending"], *figures, days=counted(max(0, days), "days")
+            )
         return self.finding("tls", "ok", measured, None, *figures)
 
     def without_old(self, tls: Finding, address: str) -> Finding:
@@ -168,6 +170,6 @@ class _Look:
             seen("answer", status=status, seconds=decimal(seconds, 2)),
             DOOR["slow"] if slow else None,
             figure,
-            seconds=f"{seconds:.0f}",
+            seconds=counted(round(seconds), "seconds"),
         )
         return replace(finding, seconds=round(seconds, 3))

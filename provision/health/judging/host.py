@@ -132,7 +132,7 @@ def _disk(facts: Facts, point: str, disk: Disk) -> Finding:
         part="disks",
         figures=figures,
         point=point,
-        days=max(1, math.ceil(days)) if days is not None else 0,
+        days=counted(max(1, math.ceil(days or 0)), "days"),
     )
 
 
@@ -264,7 +264,7 @@ def _clock(facts: Facts) -> Finding:
         fault,
         part="clock",
         figures=figures,
-        seconds=round(worst),
+        seconds=counted(round(worst), "seconds"),
     )
 
 
@@ -290,8 +290,8 @@ def _updates(facts: Facts) -> Finding:
         fault,
         part="updates",
         figures=[Figure("updates_security_waiting", updates.security, warning=0)],
-        count=updates.security,
-        days=int(age // DAY) if age is not None else "?",
+        count=counted(updates.security, "updates"),
+        days=counted(int(age // DAY), "days") if age is not None else seen("many-days"),
     )
 
 
@@ -363,7 +363,7 @@ def _journal(facts: Facts) -> Finding:
         part="journal",
         figures=[Figure("journal_errors_last_day", journal.count)],
         unit=most.unit if most else "",
-        count=most.count if most else 0,
+        count=counted(most.count if most else 0, "times"),
     )
 
 

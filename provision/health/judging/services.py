@@ -200,7 +200,7 @@ def _php(facts: Facts, service: ResolvedService) -> Finding:
         service=service,
         part="php",
         figures=figures,
-        count=pool.listen_queue,
+        count=counted(pool.listen_queue, "requests-that-wait"),
     )
 
 
@@ -295,7 +295,7 @@ def _certificate(facts: Facts, service: ResolvedService) -> Finding:
         service=service,
         part="certificates",
         figures=figures,
-        days=max(0, int((left or 0) // DAY)),
+        days=counted(max(0, int((left or 0) // DAY)), "days"),
     )
 
 

@@ -348,6 +348,7 @@ SEEN: Mapping[str, Sentence] = {
         ca="no s'ha fet cap prova", es="no se ha hecho ninguna prueba", en="no test was run"
     ),
     # Quantities.
+    "many-days": Sentence(ca="molts dies", es="muchos días", en="many days"),
     "never": Sentence(ca="mai", es="nunca", en="never"),
     "ago": Sentence(ca="fa {span}", es="hace {span}", en="{span} ago"),
     "and-more": Sentence(
@@ -368,6 +369,32 @@ COUNTS: Mapping[str, tuple[Sentence, Sentence]] = {
     "minutes": (
         Sentence(ca="{count} minut", es="{count} minuto", en="{count} minute"),
         Sentence(ca="{count} minuts", es="{count} minutos", en="{count} minutes"),
+    ),
+    "seconds": (
+        Sentence(ca="{count} segon", es="{count} segundo", en="{count} second"),
+        Sentence(ca="{count} segons", es="{count} segundos", en="{count} seconds"),
+    ),
+    "updates": (
+        Sentence(
+            ca="{count} actualització de seguretat",
+            es="{count} actualización de seguridad",
+            en="{count} security update waits",
+        ),
+        Sentence(
+            ca="{count} actualitzacions de seguretat",
+            es="{count} actualizaciones de seguridad",
+            en="{count} security updates wait",
+        ),
+    ),
+    "requests-that-wait": (
+        Sentence(
+            ca="{count} petició que espera", es="{count} petición que espera", en="{count} request waits"
+        ),
+        Sentence(
+            ca="{count} peticions que esperen",
+            es="{count} peticiones que esperan",
+            en="{count} requests wait",
+        ),
     ),
     "processors": (
         Sentence(ca="{count} processador", es="{count} procesador", en="{count} processor"),
