@@ -290,7 +290,7 @@ def _updates(facts: Facts) -> Finding:
         fault,
         part="updates",
         figures=[Figure("updates_security_waiting", updates.security, warning=0)],
-        count=counted(updates.security, "updates"),
+        updates=counted(updates.security, "updates"),
         days=counted(int(age // DAY), "days") if age is not None else seen("many-days"),
     )
 
@@ -363,7 +363,7 @@ def _journal(facts: Facts) -> Finding:
         part="journal",
         figures=[Figure("journal_errors_last_day", journal.count)],
         unit=most.unit if most else "",
-        count=counted(most.count if most else 0, "times"),
+        times=counted(most.count if most else 0, "times"),
     )
 
 

@@ -200,7 +200,7 @@ def _php(facts: Facts, service: ResolvedService) -> Finding:
         service=service,
         part="php",
         figures=figures,
-        count=counted(pool.listen_queue, "requests-that-wait"),
+        requests=counted(pool.listen_queue, "requests-that-wait"),
     )
 
 

@@ -115,7 +115,7 @@ def _unit(facts: Facts, asked: Asked, unit: Unit) -> Finding:
         if lately
         else (),
         unit=asked.unit,
-        count=counted(killed if fault == "unit/memory" else count, "times"),
+        times=counted(killed if fault == "unit/memory" else count, "times"),
     )
 
 

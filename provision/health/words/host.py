@@ -266,9 +266,9 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "updates/waiting": Fault(
         Sentence(
-            ca="Hi ha {count} per posar. Normalment es posen soles cada dia.",
-            es="Hay {count} por poner. Normalmente se ponen solas cada día.",
-            en="{count}. They usually install themselves every day.",
+            ca="Hi ha {updates} per posar. Normalment es posen soles cada dia.",
+            es="Hay {updates} por poner. Normalmente se ponen solas cada día.",
+            en="{updates}. They usually install themselves every day.",
         ),
         Sentence(
             ca="Si demà encara hi són, truqueu a l'ajuntament.",
@@ -311,9 +311,9 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "journal/many": Fault(
         Sentence(
-            ca="{unit} escriu el mateix error un cop i un altre ({count} en un dia).",
-            es="{unit} escribe el mismo error una y otra vez ({count} en un día).",
-            en="{unit} writes the same error again and again ({count} in a day).",
+            ca="{unit} escriu el mateix error un cop i un altre ({times} en un dia).",
+            es="{unit} escribe el mismo error una y otra vez ({times} en un día).",
+            en="{unit} writes the same error again and again ({times} in a day).",
         ),
         Sentence(
             ca="Si algú nota que una cosa no va, llegiu aquest error a l'ajuntament.",
