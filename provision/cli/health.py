@@ -196,6 +196,8 @@ def health(
         if output and not output.parent.is_dir():
             # Told before schools are asked for nothing.
             raise UsageError(f"There is no directory {output.parent}.", f"mkdir -p {output.parent}")
+        if output and output.is_dir():
+            raise UsageError(f"{output} is a directory.", "Name a file in it.")
         if deep:
             from provision.engine.deep import check_deep_is_possible
 
@@ -226,7 +228,7 @@ def health(
         if chosen is not Format.nagios:
             raise
         # A plugin's own trouble is UNKNOWN, never CRITICAL, which our exit code 2 would be.
-        text, code = as_unknown(error.message if isinstance(error, ProvisionError) else str(error))
+        text, code = as_unknown(_trouble(error))
         typer.echo(text, nl=False)
         raise typer.Exit(code) from None
 
@@ -251,6 +253,14 @@ def history_command(
         return
     words = language(lang, loaded.municipality.languages[0])
     show_history(there.id, found, console, words, ZoneInfo(there.timezone), limit)
+
+
+def _trouble(error: ProvisionError | OSError) -> str:
+    """An error in one line: of several problems the first, with its file."""
+    if isinstance(error, OSError):
+        return str(error)
+    problems = getattr(error, "problems", ())
+    return str(problems[0]) if problems else error.message
 
 
 def _private_key(identity: Path) -> Path | None:

@@ -129,6 +129,7 @@ def _opened(workspace: Workspace, school: ResolvedSchool) -> Callable[[], Abstra
         try:
             yield connections.run_on
         finally:
-            connections.close()
+            # paramiko looks up from its line ten times a second: nobody waits for it with what is known already.
+            threading.Thread(target=connections.close, daemon=True).start()
 
     return opened

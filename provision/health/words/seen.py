@@ -99,7 +99,7 @@ SEEN: Mapping[str, Sentence] = {
     ),
     # The way to a service.
     "dns/unknown": Sentence(
-        ca="no es coneix: {reason}", es="no se conoce: {reason}", en="not known: {reason}"
+        ca="no porta enlloc: {reason}", es="no lleva a ninguna parte: {reason}", en="not known: {reason}"
     ),
     "dns/leads": Sentence(ca="porta a {addresses}", es="lleva a {addresses}", en="leads to {addresses}"),
     "tls": Sentence(

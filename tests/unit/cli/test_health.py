@@ -150,6 +150,14 @@ def test_a_plugin_that_cannot_ask_is_unknown_and_not_critical(tmp_path: Path, wo
         assert done.stdout.startswith("HEALTH UNKNOWN - ")
 
 
+def test_a_plugin_names_the_first_mistake_of_the_configuration(workspace: Path) -> None:
+    file = workspace / "schools" / "escola-marinada.yml"
+    file.write_text(file.read_text().replace("hosts:", "host:"))
+    done = call("escola-marinada", "-w", workspace, "--format", "nagios")
+    assert done.exit_code == 3
+    assert "escola-marinada.yml" in done.stdout and "hosts" in done.stdout
+
+
 def test_a_file_that_cannot_be_written_is_told_before_schools_are_asked(
     tmp_path: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +165,8 @@ def test_a_file_that_cannot_be_written_is_told_before_schools_are_asked(
     with pytest.raises(UsageError, match="no directory") as caught:
         call("escola-marinada", "-w", workspace, "--html", "--output", tmp_path / "nowhere" / "file")
     assert caught.value.remedy.startswith("mkdir -p ")
+    with pytest.raises(UsageError, match="is a directory"):
+        call("escola-marinada", "-w", workspace, "--html", "--output", tmp_path)
 
 
 def test_a_school_of_which_nothing_answers_is_3_although_its_name_is_known(
