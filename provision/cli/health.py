@@ -260,7 +260,7 @@ def _trouble(error: ProvisionError | OSError) -> str:
     if isinstance(error, OSError):
         return str(error)
     problems = getattr(error, "problems", ())
-    return str(problems[0]) if problems else error.message
+    return ": ".join(filter(None, (problems[0].where(), problems[0].message))) if problems else error.message
 
 
 def _private_key(identity: Path) -> Path | None:

@@ -155,7 +155,8 @@ def test_a_plugin_names_the_first_mistake_of_the_configuration(workspace: Path) 
     file.write_text(file.read_text().replace("hosts:", "host:"))
     done = call("escola-marinada", "-w", workspace, "--format", "nagios")
     assert done.exit_code == 3
-    assert "escola-marinada.yml" in done.stdout and "hosts" in done.stdout
+    assert "schools/escola-marinada.yml:" in done.stdout and "hosts" in done.stdout
+    assert "Problem(" not in done.stdout
 
 
 def test_a_file_that_cannot_be_written_is_told_before_schools_are_asked(
