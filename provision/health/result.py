@@ -31,7 +31,9 @@ SENTENCE_LIMIT = 600
 FIGURES_LIMIT = 32
 
 _PROBE = re.compile(r"[a-z0-9][a-z0-9_.@:/-]{0,119}\Z")
-_PLACE = re.compile(r"\{([a-z_]{1,30})\}")
+_PLACE = re.compile(r"(\b[Dd]e )?\{([a-z_]{1,30})\}")
+#: Before these Catalan says ``d'`` instead of ``de``.
+_ELIDES = re.compile(r"[aeiouàèéíòóúh]", re.IGNORECASE)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,60}\Z")
 
 
@@ -88,7 +90,16 @@ class Sentence:
                 else printable_line(str(value), VALUE_LIMIT)
                 for name, value in values.items()
             }
-            return _PLACE.sub(lambda place: safe.get(place[1], place[0]), self.in_(lang))
+
+            def put(place: re.Match[str]) -> str:
+                value, before = safe.get(place[2]), place[1] or ""
+                if value is None:
+                    return place[0]
+                if before and lang == "ca" and _ELIDES.match(value):
+                    before = f"{before[0]}'"
+                return before + value
+
+            return _PLACE.sub(put, self.in_(lang))
 
         return Sentence(*(text(lang) for lang in LANGUAGES))
 

@@ -36,6 +36,16 @@ def test_values_stand_in_the_places_of_their_names_each_in_its_language() -> Non
     assert sentence.filled(n=3, title=PLAIN) == Sentence("ca: 3", "es - 3", "3 of en")
 
 
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [("Etherpad", "d'Etherpad"), ("l'Òscar", "de l'Òscar"), ("Òscar", "d'Òscar"), ("Moodle", "de Moodle")],
+)
+def test_catalan_says_de_as_it_is_said(value: str, wanted: str) -> None:
+    assert Sentence(*["una part de {n}"] * 3).filled(n=value) == Sentence(
+        f"una part {wanted}", f"una part de {value}", f"una part de {value}"
+    )
+
+
 @pytest.mark.parametrize("value", ["{n.__class__}", "{title}", "{0}", "%s", "{", "}}", "\\1", "\\g<0>"])
 def test_a_value_is_text_and_nothing_more(value: str) -> None:
     assert Sentence(*["<{n}>"] * 3).filled(n=value, title="secret").en == f"<{value}>"
