@@ -83,13 +83,15 @@ class Sentence:
         A place without a value stays as it is: no text can make this fail, or reach anything else.
         """
 
+        spoken = {name: value for name, value in values.items() if isinstance(value, Sentence)}
+        plain = {
+            name: printable_line(str(value), VALUE_LIMIT)
+            for name, value in values.items()
+            if name not in spoken
+        }
+
         def text(lang: Language) -> str:
-            safe = {
-                name: value.in_(lang)
-                if isinstance(value, Sentence)
-                else printable_line(str(value), VALUE_LIMIT)
-                for name, value in values.items()
-            }
+            safe = plain | {name: value.in_(lang) for name, value in spoken.items()}
 
             def put(place: re.Match[str]) -> str:
                 value, before = safe.get(place[2]), place[1] or ""

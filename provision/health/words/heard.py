@@ -292,6 +292,7 @@ def heard(text: str, said: tuple[Sentence, ...] = ()) -> Sentence:
     return _heard(printable_line(text, MEASURED_LIMIT), said, _DEPTH)
 
 
+@functools.lru_cache(maxsize=2048)
 def _heard(text: str, said: tuple[Sentence, ...], depth: int) -> Sentence:
     if depth:
         for sentence, literals, names in _known(said):
