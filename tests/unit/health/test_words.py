@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provision import paths
-from provision.health.judging.services import own_words
 from provision.health.result import LANGUAGES, MEASURED_LIMIT, Sentence
 from provision.health.words.heard import HEARD, heard
 from provision.health.words.seen import COUNTS, SEEN, ago, counted, cut, decimal, size, span
@@ -223,10 +222,3 @@ def test_a_sentence_of_a_service_is_one_that_its_programs_say(service: str) -> N
             if part and not re.fullmatch(r"[\d]+|not-authorized", part) and part not in text
         ]
         assert missing == [], sentence.en
-
-
-def test_the_sentences_for_faults_stay_those_of_the_probe() -> None:
-    for entry in CATALOG.values():
-        for probe in entry.definition.probes:
-            if isinstance(probe, OwnProbe):
-                assert own_words(probe).meaning.ca == probe.meaning.ca
