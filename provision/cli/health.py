@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
+from difflib import get_close_matches
 from enum import StrEnum
 from io import StringIO
 from pathlib import Path
@@ -295,6 +296,12 @@ def _chosen(workspace: Workspace, named: Sequence[str], everyone: bool) -> list[
         raise UsageError(
             "No school is named.", "provision health SCHOOL, or provision health --all; --help has examples"
         )
+    if named[0] not in workspace.schools:
+        meant = get_close_matches(named[0], ("history", *_SUPPORT), 1, 0.75)
+        if meant and not get_close_matches(named[0], workspace.schools, 1):
+            raise UsageError(
+                f'There is no school "{named[0]}".', f"Did you mean: provision health {meant[0]}?"
+            )
     return [workspace.school(school_id) for school_id in dict.fromkeys(named)]
 
 

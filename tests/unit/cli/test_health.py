@@ -226,6 +226,12 @@ def test_history_tells_what_was_found_before_and_since_when(
     assert found["now"][0]["since"] == found["checks"][1]["time"]
 
 
+def test_a_mistyped_command_is_not_taken_for_a_school(workspace: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        call("histroy", "escola-marinada", "-w", workspace)
+    assert caught.value.remedy == "Did you mean: provision health history?"
+
+
 def test_a_school_that_is_called_history_can_be_asked_as_well(
     workspace: Path, states: dict[str, State]
 ) -> None:
