@@ -164,8 +164,8 @@ SEEN: Mapping[str, Sentence] = {
     "disk/full-in": Sentence(ca="ple d'aquí a {span}", es="lleno dentro de {span}", en="full in {span}"),
     "disk/read-only": Sentence(ca="només lectura", es="solo lectura", en="read only"),
     "inodes": Sentence(
-        ca="hi caben més fitxers: {count} ({percent} %)",
-        es="caben más ficheros: {count} ({percent} %)",
+        ca="encara n'hi caben {count} ({percent} %)",
+        es="aún caben {count} ({percent} %)",
         en="room for {count} more files ({percent}%)",
     ),
     "memory/swapped": Sentence(
