@@ -8,13 +8,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
-
-import httpx
 
 from provision.artifacts.mirror import shown
 from provision.errors import ArtifactError
+
+# Loaded where it is used: it takes a tenth of a second, and who asks whether a school is well fetches nothing.
+if TYPE_CHECKING:
+    import httpx
 
 #: Called with the file's name, bytes so far and bytes in all (None: the server does not say).
 Progress = Callable[[str, int, int | None], None]
@@ -67,6 +69,8 @@ def download(url: str, temporary: Path, *, limits: Limits, progress: Progress | 
         UnreachableError: no answer, or an answer other than the file.
         ArtifactError: too large, a redirection to an unprotected address, a full disk.
     """
+    import httpx
+
     try:
         with _client(limits) as client, client.stream("GET", url) as answer:
             return _received(answer, url, temporary, limits, progress)
@@ -85,9 +89,11 @@ def download(url: str, temporary: Path, *, limits: Limits, progress: Progress | 
 
 
 def _received(
-    answer: httpx.Response, url: str, temporary: Path, limits: Limits, progress: Progress | None
+    answer: "httpx.Response", url: str, temporary: Path, limits: Limits, progress: Progress | None
 ) -> Downloaded:
     """Write the body of an answer to the disk, measuring it."""
+    import httpx
+
     name = shown(url)
     if answer.status_code != httpx.codes.OK:
         raise UnreachableError(f"{name} answers {answer.status_code} {answer.reason_phrase}".rstrip())
@@ -121,6 +127,8 @@ def fetch_text(url: str, *, limits: Limits) -> str | None:
         UnreachableError: no answer.
         ArtifactError: too large.
     """
+    import httpx
+
     try:
         with _client(limits) as client, client.stream("GET", url) as answer:
             if answer.status_code != httpx.codes.OK:
@@ -144,6 +152,8 @@ def offers(url: str, timeout: float) -> str | None:
     Returns:
         None when it has, else why not, in words.
     """
+    import httpx
+
     limits = Limits(connect=timeout, read=timeout)
     host = urlsplit(url).hostname or shown(url)
     try:
@@ -170,6 +180,8 @@ def starts_with(url: str, timeout: float) -> tuple[str | None, str]:
     Returns:
         None and the text, or why there is none, in words, and nothing.
     """
+    import httpx
+
     host = urlsplit(url).hostname or shown(url)
     try:
         with _client(Limits(connect=timeout, read=timeout)) as client, client.stream("GET", url) as answer:
@@ -199,6 +211,8 @@ _IN_WORDS: Final = (
 
 def reason(error: Exception) -> str:
     """Why a request failed, in plain words."""
+    import httpx
+
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
     if isinstance(error, httpx.TooManyRedirects):
@@ -209,7 +223,9 @@ def reason(error: Exception) -> str:
     return next((words for part, words in _IN_WORDS if part in text), text or type(error).__name__)
 
 
-def _client(limits: Limits) -> httpx.Client:
+def _client(limits: Limits) -> "httpx.Client":
+    import httpx
+
     return httpx.Client(
         # The system's own list of authorities, to which a city may have added its proxy's.
         verify=ssl.create_default_context(),
@@ -222,7 +238,7 @@ def _client(limits: Limits) -> httpx.Client:
     )
 
 
-def _stay_protected(answer: httpx.Response) -> None:
+def _stay_protected(answer: "httpx.Response") -> None:
     """Refuse a redirection from https to http.
 
     Raises:

@@ -5,25 +5,28 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
+from difflib import get_close_matches
 from enum import StrEnum
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from provision.cli import support
-from provision.cli.audit.keeping import open_book
-from provision.cli.audit.places import LanguageOption, language
-from provision.cli.options import JsonOption, OutputOption, SchoolArgument, ServiceOption, WorkspaceOption
+from provision.cli.options import (
+    JsonOption,
+    LanguageOption,
+    OutputOption,
+    SchoolArgument,
+    ServiceOption,
+    WorkspaceOption,
+    language,
+)
 from provision.cli.output import as_json, console, emit_json, errors, file_console
-from provision.engine.asking import ask_whole
-from provision.engine.deep import check_deep_is_possible
-from provision.engine.recorder import health_entry
-from provision.engine.support import as_support
+from provision.engine.asking import as_support, ask_whole
 from provision.errors import ProvisionError, RefusedError, UsageError
 from provision.files import write_atomically
 from provision.health.ask import Answers, ask_many
@@ -46,6 +49,12 @@ from provision.model.municipality import Language
 
 #: What the group does with words that are none of its commands. No school can be called that: ids are in lower case.
 _ASK = "SCHOOL"
+#: Commands of ``provision.cli.support``.
+_SUPPORT = ("grant", "revoke")
+
+
+#: A wrong option or value: click's ``UsageError``, which Typer keeps in another place with each release.
+_WRONG_USE = cast(type[Exception], typer.BadParameter.__mro__[1])
 
 
 class Format(StrEnum):
@@ -62,7 +71,23 @@ class _HealthGroup(TyperGroup):
     """``provision health SCHOOL`` beside ``provision health history SCHOOL``.
 
     A school that is called like one of the commands is asked with ``provision health -- history``.
+    What only ``grant`` and ``revoke`` need is loaded for them alone: nobody who asks a school waits for it.
     """
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = cast(Any, {**self.commands, **dict.fromkeys(_SUPPORT)})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - Typer's own
+        """The command of that name; nothing where there is none."""
+        if cmd_name in self.commands and self.commands[cmd_name] is None:
+            from provision.cli import support
+
+            holder = typer.Typer(rich_markup_mode="rich")
+            support.register(holder)
+            group = cast(TyperGroup, typer.main.get_command(holder))
+            self.commands.update(group.commands)
+        return self.commands.get(cmd_name)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Words that begin with none of the commands' names are those of the question itself."""
@@ -76,11 +101,26 @@ class _HealthGroup(TyperGroup):
         return ("" if name == _ASK else name), command, rest
 
 
+class _Question(TyperCommand):
+    """The question itself; for a monitoring system a wrong option is UNKNOWN, and not CRITICAL, which 2 would be."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Options and names, as ever."""
+        words = set(args)
+        try:
+            return list(super().parse_args(ctx, args))
+        except _WRONG_USE as error:
+            if not words & {"nagios", "--format=nagios", "-fnagios"}:
+                raise
+            text, code = as_unknown(str(cast(Any, error).format_message()))
+            typer.echo(text, nl=False)
+            raise typer.Exit(code) from None
+
+
 app = typer.Typer(
     cls=_HealthGroup,
     help="Ask every service of a school whether it is well; what it means and what to do where it is not.",
 )
-support.register(app)
 
 
 def register(top: typer.Typer) -> None:
@@ -90,6 +130,7 @@ def register(top: typer.Typer) -> None:
 
 @app.command(
     _ASK,
+    cls=_Question,
     hidden=True,
     epilog="Examples: provision health escola-mar · provision health escola-mar --service etherpad --lang ca · "
     "provision health --all --html --output schools.html · provision health --all --watch · "
@@ -153,7 +194,14 @@ def health(
             raise UsageError(
                 "A monitoring plugin is asked again by its monitoring system.", "Leave --watch out."
             )
+        if output and not output.parent.is_dir():
+            # Told before schools are asked for nothing.
+            raise UsageError(f"There is no directory {output.parent}.", f"mkdir -p {output.parent}")
+        if output and output.is_dir():
+            raise UsageError(f"{output} is a directory.", "Name a file in it.")
         if deep:
+            from provision.engine.deep import check_deep_is_possible
+
             check_deep_is_possible()
         loaded = load_workspace(find_workspace(workspace))
         asked = _chosen(loaded, schools or [], everyone)
@@ -163,7 +211,7 @@ def health(
                     "Support people neither write the audit log nor run acceptance tests.",
                     "Leave --record and --deep out, or --identity (and PROVISION_SUPPORT_KEY).",
                 )
-            key = support.private_key(identity)
+            key = _private_key(identity)
             asked = [as_support(school, key) for school in asked]
         leading: Language = loaded.municipality.languages[0]
         words = language(lang, "en" if chosen is Format.json else leading)
@@ -177,11 +225,11 @@ def health(
             if not watch:
                 raise typer.Exit(code)
             time.sleep(max(1.0, every - (time.monotonic() - began)))
-    except ProvisionError as error:
+    except (ProvisionError, OSError) as error:
         if chosen is not Format.nagios:
             raise
         # A plugin's own trouble is UNKNOWN, never CRITICAL, which our exit code 2 would be.
-        text, code = as_unknown(error.message)
+        text, code = as_unknown(_trouble(error))
         typer.echo(text, nl=False)
         raise typer.Exit(code) from None
 
@@ -208,6 +256,35 @@ def history_command(
     show_history(there.id, found, console, words, ZoneInfo(there.timezone), limit)
 
 
+def _trouble(error: ProvisionError | OSError) -> str:
+    """An error in one line: of several problems the first, with its file."""
+    if isinstance(error, OSError):
+        return str(error)
+    problems = getattr(error, "problems", ())
+    return ": ".join(filter(None, (problems[0].where(), problems[0].message))) if problems else error.message
+
+
+def _private_key(identity: Path) -> Path | None:
+    """The file that ``--identity`` names; None for the keys of ssh-agent.
+
+    Raises:
+        UsageError: there is no such file, or it is the public half.
+    """
+    if str(identity) == "agent":
+        return None
+    file = identity.expanduser().absolute()
+    if file.suffix == ".pub":
+        raise UsageError(
+            f"{file} is the public half of a key.", f'Give the private one: "{file.with_suffix("")}"?'
+        )
+    if not file.is_file():
+        raise UsageError(
+            f"There is no key {file}.",
+            "Give the file of your private key, or “agent” for those of ssh-agent.",
+        )
+    return file
+
+
 def _chosen(workspace: Workspace, named: Sequence[str], everyone: bool) -> list[ResolvedSchool]:
     if everyone and named:
         raise UsageError("--all is for all schools; some are named as well.", "Leave one of both out.")
@@ -219,6 +296,12 @@ def _chosen(workspace: Workspace, named: Sequence[str], everyone: bool) -> list[
         raise UsageError(
             "No school is named.", "provision health SCHOOL, or provision health --all; --help has examples"
         )
+    if named[0] not in workspace.schools:
+        meant = get_close_matches(named[0], ("history", *_SUPPORT), 1, 0.75)
+        if meant and not get_close_matches(named[0], workspace.schools, 1):
+            raise UsageError(
+                f'There is no school "{named[0]}".', f"Did you mean: provision health {meant[0]}?"
+            )
     return [workspace.school(school_id) for school_id in dict.fromkeys(named)]
 
 
@@ -256,6 +339,9 @@ def _ask(
 
 
 def _record(workspace: Workspace, schools: Sequence[Answers]) -> None:
+    from provision.cli.audit.keeping import open_book
+    from provision.engine.recorder import health_entry
+
     for answers in schools:
         with open_book(workspace, workspace.school(answers.school), "health") as book:
             probes = [{"service": finding.service, "state": finding.state} for finding in answers.findings]
@@ -272,8 +358,8 @@ def _show(
     again: bool,
 ) -> int:
     """Print or write it; gives the exit code."""
-    states = {finding.state for answers in schools for finding in answers.findings}
-    code = 3 if states == {"unreachable"} else int(bool(states - {"ok"}))
+    states = {answers.state for answers in schools}
+    code = 3 if states == {"unreachable"} else int(states != {"ok"})
     if form is Format.table:
         _table(workspace, schools, lang, output, again=again)
         return code

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from provision.cli.output import set_json
 from provision.errors import UsageError
+from provision.model.municipality import Language
 
 #: Longest reason, in characters: what an entry of the audit log takes.
 MAX_WHY = 2000
@@ -49,6 +50,10 @@ ServiceOption = Annotated[
         "--service", "-s", help="Only this service (may be given several times).", show_default=False
     ),
 ]
+LanguageOption = Annotated[
+    str | None,
+    typer.Option("--lang", envvar="PROVISION_LANG", help="Language: ca, es or en.", show_default=False),
+]
 SchoolsArgument = Annotated[
     list[str], typer.Argument(metavar="SCHOOL...", help="One school or several.", show_default=False)
 ]
@@ -86,3 +91,18 @@ TicketOption = Annotated[
         show_default=False,
     ),
 ]
+
+
+def language(wanted: str | None, default: Language = "en") -> Language:
+    """The language of ``--lang``.
+
+    Raises:
+        UsageError: it is none of ours.
+    """
+    known: tuple[Language, ...] = get_args(Language)
+    for lang in known:
+        if wanted == lang:
+            return lang
+    if wanted:
+        raise UsageError(f"There is no language {wanted!r}.", f"There are: {', '.join(known)}.")
+    return default

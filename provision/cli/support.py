@@ -8,8 +8,14 @@ import typer
 from pydantic import ValidationError
 
 from provision.audit import entries as e
-from provision.cli.audit.places import LanguageOption, language
-from provision.cli.options import JsonOption, SchoolArgument, WhyOption, WorkspaceOption
+from provision.cli.options import (
+    JsonOption,
+    LanguageOption,
+    SchoolArgument,
+    WhyOption,
+    WorkspaceOption,
+    language,
+)
 from provision.cli.output import console, emit_json, errors
 from provision.engine.ssh import SUPPORT_USER
 from provision.engine.support import Brought, bring, key_fingerprint
@@ -56,27 +62,6 @@ def register(app: typer.Typer) -> None:
         epilog='Examples: provision health revoke escola-mar "Laia Puig" · '
         "provision health revoke escola-mar --key laia.pub --why 'the laptop was lost'",
     )(revoke)
-
-
-def private_key(identity: Path) -> Path | None:
-    """The file that ``--identity`` names; None for the keys of ssh-agent.
-
-    Raises:
-        UsageError: there is no such file, or it is the public half.
-    """
-    if str(identity) == "agent":
-        return None
-    file = identity.expanduser().absolute()
-    if file.suffix == ".pub":
-        raise UsageError(
-            f"{file} is the public half of a key.", f'Give the private one: "{file.with_suffix("")}"?'
-        )
-    if not file.is_file():
-        raise UsageError(
-            f"There is no key {file}.",
-            "Give the file of your private key, or “agent” for those of ssh-agent.",
-        )
-    return file
 
 
 def grant(

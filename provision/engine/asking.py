@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from provision.audit.log import SchoolLog, log_directory
 from provision.engine.connections import Connections
 from provision.engine.deep import ask_deep
 from provision.engine.managed import managed_files
 from provision.engine.preparation import services_there, sudo_passwords
+from provision.engine.ssh import SUPPORT_USER
 from provision.errors import ProvisionError
 from provision.health.answers import LastRun
 from provision.health.ask import Answers, ask_school
@@ -19,7 +21,7 @@ from provision.health.inside import inside
 from provision.health.judging.host import ManagedFile
 from provision.health.probes import RemoteRun
 from provision.health.result import HOST, Finding
-from provision.model import ResolvedSchool, ResolvedService, Workspace
+from provision.model import ResolvedHost, ResolvedSchool, ResolvedService, Workspace
 
 #: Vaults are opened one after the other: a password client may ask a person, or its keyring, for each.
 _vault = threading.Lock()
@@ -76,6 +78,23 @@ def ask_whole(
     )
 
 
+def as_support(school: ResolvedSchool, identity: Path | None) -> ResolvedSchool:
+    """The school as support people come to it: with their own key, into the account that can only ask.
+
+    Args:
+        identity: file of the private key; None for the keys of ssh-agent.
+    """
+
+    def host_of(host: ResolvedHost) -> ResolvedHost:
+        jump = host.jump
+        if jump and "@" not in jump:
+            # Without a name the jump host is entered as the user of the host behind it, as the city comes.
+            jump = f"{host.user}@{jump}"
+        return replace(host, user=SUPPORT_USER, ssh_key=identity, jump=jump, become_password=False)
+
+    return replace(school, hosts={name: host_of(host) for name, host in school.hosts.items()})
+
+
 def _managed(workspace: Workspace, school: ResolvedSchool) -> Mapping[str, Sequence[ManagedFile]]:
     try:
         return managed_files(workspace, school.id)
@@ -110,6 +129,7 @@ def _opened(workspace: Workspace, school: ResolvedSchool) -> Callable[[], Abstra
         try:
             yield connections.run_on
         finally:
-            connections.close()
+            # paramiko looks up from its line ten times a second: nobody waits for it with what is known already.
+            threading.Thread(target=connections.close, daemon=True).start()
 
     return opened

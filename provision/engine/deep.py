@@ -20,6 +20,7 @@ from provision.engine.variables import ssh_options
 from provision.errors import UsageError
 from provision.health.result import Finding, Sentence, State, probe_id
 from provision.health.words import FAULTS, TITLES
+from provision.health.words.seen import seen
 from provision.model import ResolvedHost, ResolvedSchool, ResolvedService, Workspace
 
 #: Seconds for the tests of one service.
@@ -73,7 +74,7 @@ def _service(
     host = school.hosts[service.host]
     if host.become_password:
         # testinfra's sudo has no way to be given a password that no process list shows.
-        yield _impossible(school, service, "sudo asks for a password on this server")
+        yield _impossible(school, service, seen("deep/sudo"))
         return
     with tempfile.TemporaryDirectory(prefix="provision-deep-") as place, _AT_ONCE:
         scratch = Path(place)
@@ -88,13 +89,13 @@ def _service(
                 limit,
             )
         except subprocess.TimeoutExpired:
-            said = f"not ended after {limit:.0f} s"
+            said = seen("deep/late", seconds=f"{limit:.0f}")
         with report.open(encoding="utf-8", errors="replace") as stream:
             lines = stream.read(_MOST).splitlines()
         found = [finding for line in lines if (finding := _finding(school, service, line))]
     yield from found
     if said or not found:
-        yield _impossible(school, service, said or "no test was run")
+        yield _impossible(school, service, said or seen("deep/none"))
 
 
 def _environment(service: ResolvedService, report: Path) -> dict[str, str]:
@@ -132,7 +133,9 @@ def _where(workspace: Workspace, host: ResolvedHost, scratch: Path) -> list[str]
     return [f"--hosts=ssh://{host.user}@{target}:{host.port}", f"--ssh-config={config}", *sudo]
 
 
-def _run(tests: Path, environment: dict[str, str], where: Sequence[str], scratch: Path, limit: float) -> str:
+def _run(
+    tests: Path, environment: dict[str, str], where: Sequence[str], scratch: Path, limit: float
+) -> Sentence | None:
     """Run pytest; gives what kept it from running the tests, nothing where it ran them."""
     settings = scratch / "pytest.ini"
     settings.write_text("[pytest]\n")
@@ -149,11 +152,11 @@ def _run(tests: Path, environment: dict[str, str], where: Sequence[str], scratch
         )  # fmt: skip
     # 0: all passed, 1: some failed; everything else says that they did not run to their end.
     if done.returncode in (0, 1):
-        return ""
+        return None
     with log.open("rb") as stream:
         stream.seek(max(0, log.stat().st_size - 4000))
         lines = stream.read().decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else f"pytest ended with {done.returncode}"
+    return Sentence.plain(lines[-1] if lines else f"pytest ended with {done.returncode}")
 
 
 def _finding(school: ResolvedSchool, service: ResolvedService, line: str) -> Finding | None:
@@ -173,18 +176,17 @@ def _finding(school: ResolvedSchool, service: ResolvedService, line: str) -> Fin
     states: dict[str, State] = {"passed": "ok", "failed": "problem", "skipped": "unknown"}
     state = states.get(outcome, "problem")
     words = None if state == "ok" else FAULTS["deep/failed" if state == "problem" else "unknown"]
-    seen = _SAID.findall(text)
+    said = _SAID.findall(text)
     return Finding(
         service=service.id,
         host=service.host,
         probe=probe_id("deep", name.removeprefix("test_")),
         title=TITLES["deep"].filled(**values),
         state=state,
-        measured="passed"
+        measured=seen("deep/passed")
         if state == "ok"
-        else seen[0]
-        if seen
-        else text.strip().rpartition("\n")[2] or outcome,
+        # What a test says, it says to who wrote it.
+        else Sentence.plain(said[0] if said else text.strip().rpartition("\n")[2] or outcome),
         meaning=words.meaning.filled(**values) if words else None,
         remedy=words.remedy.filled(**values) if words else None,
         seconds=round(min(max(seconds, 0.0), LIMIT), 3),
@@ -198,7 +200,7 @@ def _rule(name: str) -> str:
     return text[:1].upper() + text[1:] + (f" ({case.rstrip(']')})" if case else "")
 
 
-def _impossible(school: ResolvedSchool, service: ResolvedService, reason: str) -> Finding:
+def _impossible(school: ResolvedSchool, service: ResolvedService, reason: Sentence) -> Finding:
     values = {"school": school.id, "service": service.id, "title": Sentence.short(service.definition.title)}
     words = FAULTS["deep/impossible"]
     return Finding(

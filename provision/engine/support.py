@@ -5,8 +5,7 @@ import binascii
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from provision.audit import Person
 from provision.audit import entries as e
@@ -18,9 +17,9 @@ from provision.engine.connections import Connections
 from provision.engine.lock import HostLock
 from provision.engine.logbook import LogBook
 from provision.engine.preparation import sudo_passwords
-from provision.engine.ssh import SUPPORT_USER, blob_fingerprint
+from provision.engine.ssh import blob_fingerprint
 from provision.errors import LockedError, ProvisionError, RefusedError
-from provision.model import ResolvedHost, ResolvedSchool, Workspace
+from provision.model import ResolvedSchool, Workspace
 from provision.model.support import SupportPerson
 from provision.text import printable_line
 
@@ -39,23 +38,6 @@ def key_fingerprint(key: str) -> str:
     except (IndexError, binascii.Error):
         return ""
     return blob_fingerprint(blob)
-
-
-def as_support(school: ResolvedSchool, identity: Path | None) -> ResolvedSchool:
-    """The school as support people come to it: with their own key, into the account that can only ask.
-
-    Args:
-        identity: file of the private key; None for the keys of ssh-agent.
-    """
-
-    def host_of(host: ResolvedHost) -> ResolvedHost:
-        jump = host.jump
-        if jump and "@" not in jump:
-            # Without a name the jump host is entered as the user of the host behind it, as the city comes.
-            jump = f"{host.user}@{jump}"
-        return replace(host, user=SUPPORT_USER, ssh_key=identity, jump=jump, become_password=False)
-
-    return replace(school, hosts={name: host_of(host) for name, host in school.hosts.items()})
 
 
 @dataclass(slots=True)

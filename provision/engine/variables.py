@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from provision import names
 from provision.artifacts import Selection
 from provision.engine.ssh import JumpHost, host_key_name, known_hosts_name
@@ -253,6 +251,8 @@ def _roles(services: Sequence[ResolvedService], only: Sequence[str], *, trail: b
 def _site(
     workspace: Workspace, school: ResolvedSchool, service: ResolvedService, version: str
 ) -> dict[str, Any]:
+    import jinja2
+
     site = service.definition.needs.site
     assert site is not None  # noqa: S101 - the caller looked
     templates = workspace.catalog[service.id].role_dir / "templates"

@@ -1,8 +1,11 @@
 """From the answers to a ``service.yml``'s questions to findings: where, what it means, what to do."""
 
+from provision.health.judging.services import said_by
 from provision.health.probes import ProbeResult, own_sentences
 from provision.health.result import HOST, Finding, Sentence, State
+from provision.health.words.heard import heard
 from provision.health.words.outside import HOST_SILENT, NOT_ASKED, NOT_ASKED_TITLE, OUTSIDE, UNASKED
+from provision.health.words.seen import seen
 from provision.model import ResolvedSchool, ResolvedService
 from provision.model.service import OwnProbe, Probe
 
@@ -26,21 +29,22 @@ def finding_of(
         meaning, remedy = (words[place].filled(**values) for place in (0, 1))
         if isinstance(probe, OwnProbe) and not silent:
             meaning, remedy = own_sentences(school, service, probe)
-    return _finding(service, probe, result.state, result.measured, (meaning, remedy), result.seconds)
+    measured = heard(result.measured, said_by(service))
+    return _finding(service, probe, result.state, measured, (meaning, remedy), result.seconds)
 
 
 def late(school: ResolvedSchool, service: ResolvedService, probe: Probe, seconds: float) -> Finding:
     """The finding for a question that was still open when the time for the school was over."""
     values = places(school, service)
     meaning, remedy = (words.filled(**values) for words in OUTSIDE["late"])
-    measured = f"not answered when the {seconds:.0f} s for this school were over"
+    measured = seen("late", seconds=f"{seconds:.0f}")
     return _finding(service, probe, "unreachable", measured, (meaning, remedy), round(seconds, 3))
 
 
-def unasked(service: ResolvedService, probe: Probe, reason: str) -> Finding:
+def unasked(service: ResolvedService, probe: Probe, reason: Sentence) -> Finding:
     """The finding for a question that was not put, since something before it went wrong."""
     meaning, remedy = (words.filled(reason=reason) for words in UNASKED)
-    return _finding(service, probe, "unknown", f"not asked: {reason}", (meaning, remedy), 0.0)
+    return _finding(service, probe, "unknown", seen("unasked", reason=reason), (meaning, remedy), 0.0)
 
 
 def not_asked(school_id: str, host: str, message: str, remedy: str) -> Finding:
@@ -56,7 +60,7 @@ def not_asked(school_id: str, host: str, message: str, remedy: str) -> Finding:
         probe="asked",
         title=NOT_ASKED_TITLE,
         state="unknown",
-        measured=message,
+        measured=heard(message),
         meaning=NOT_ASKED[0],
         remedy=NOT_ASKED[1].filled(remedy=remedy or f"provision check {school_id}"),
         seconds=0.0,
@@ -78,7 +82,7 @@ def _finding(
     service: ResolvedService,
     probe: Probe,
     state: State,
-    measured: str,
+    measured: Sentence,
     words: tuple[Sentence | None, Sentence | None],
     seconds: float,
 ) -> Finding:

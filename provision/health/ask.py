@@ -18,6 +18,8 @@ from provision.health.adapter import finding_of, late, not_asked, unasked
 from provision.health.door import look_at_door
 from provision.health.probes import ProbeResult, RemoteRun, ask_host, ask_outside, trust_store
 from provision.health.result import Finding, Sentence, State
+from provision.health.words.heard import heard
+from provision.health.words.seen import seen
 from provision.model import ResolvedSchool, ResolvedService, Workspace
 from provision.model.service import Probe
 
@@ -58,7 +60,9 @@ class Answers:
     @property
     def state(self) -> State:
         """The state of the school as a whole."""
-        return overall([finding.state for finding in self.findings])
+        # Its name may lead to it although it is off.
+        beyond = overall([finding.state for finding in self.findings if finding.probe != "dns"])
+        return beyond if beyond == "unreachable" else overall([finding.state for finding in self.findings])
 
     def since_of(self, finding: Finding) -> datetime:
         """Since when a finding's state is what it is, as far as anybody asked before."""
@@ -74,11 +78,12 @@ def overall(states: Sequence[State]) -> State:
     """The state of what is made of several.
 
     ``unreachable`` only where nothing was reached: where something answers and something does not, that is a problem.
+    What could not be asked behind it does not count.
     """
     found = set(states)
     if not found:
         return "unknown"
-    if found == {"unreachable"}:
+    if "unreachable" in found and found <= {"unreachable", "unknown"}:
         return "unreachable"
     if found & {"problem", "unreachable"}:
         return "problem"
@@ -116,7 +121,7 @@ def ask_school(
             running += 1
             _start(partial(_inside, school, services, host, open_hosts, inside), ("", host), arrived.put)
     found: dict[tuple[str, str, str], Finding] = {}
-    failed: dict[tuple[str, str], str] = {}
+    failed: dict[tuple[str, str], Sentence] = {}
     while running and (left := limit - (time.monotonic() - started)) > 0:
         try:
             news = arrived.get(timeout=left)
@@ -124,7 +129,7 @@ def ask_school(
             break
         if isinstance(news, _End):
             running -= 1
-            failed[news.of] = _said(news.error) if news.error else "nothing is told of it"
+            failed[news.of] = heard(_said(news.error)) if news.error else seen("nothing-told")
             if news.error:
                 broken = _failed(school.id, news.of[1], news.error)
                 found.setdefault(key_of(broken), broken)

@@ -16,7 +16,9 @@ from provision.health.adapter import places
 from provision.health.judging.services import ENDING_PROBLEM, ENDING_WARNING
 from provision.health.probes import AGENT, asking, cause_of
 from provision.health.result import Figure, Finding, Sentence, State
+from provision.health.words.heard import heard
 from provision.health.words.outside import DOOR, DOOR_TITLES, OUTSIDE
+from provision.health.words.seen import counted, cut, decimal, seen
 from provision.model import ResolvedSchool, ResolvedService, Workspace
 from provision.text import printable_line
 
@@ -44,10 +46,9 @@ def look_at_door(
     try:
         addresses = names.resolve_all(workspace.names_file, service.hostname)
     except OSError as error:
-        return [
-            look.finding("dns", "problem", f"not known: {printable_line(str(error), 150)}", OUTSIDE["name"])
-        ]
-    found = [look.finding("dns", "ok", f"leads to {', '.join(addresses[:4])}")]
+        unknown = seen("dns/unknown", reason=heard(printable_line(str(error), 150)))
+        return [look.finding("dns", "problem", unknown, OUTSIDE["name"])]
+    found = [look.finding("dns", "ok", seen("dns/leads", addresses=cut(addresses, 4)))]
     if trusted is None:
         return found
     try:
@@ -63,12 +64,12 @@ def look_at_door(
             found.append(look.answer(answer.status, time.monotonic() - began))
             found.append(look.headers({name.lower() for name, _ in answer.getheaders()}))
     except ssl.SSLCertVerificationError as error:
-        return [*found, look.finding("tls", "problem", error.verify_message, OUTSIDE["certificate"])]
+        return [*found, look.finding("tls", "problem", heard(error.verify_message), OUTSIDE["certificate"])]
     except (OSError, http.client.HTTPException) as error:
         cause = cause_of(error)
         # After the handshake it is the answer that is missing.
         probe = "tls" if found[-1].probe == "dns" else "answer"
-        said = f"no answer: {printable_line(str(error), 150)}"
+        said = seen("no-answer-for", reason=heard(printable_line(str(error), 150)))
         found.append(look.finding(probe, "unreachable", said, OUTSIDE[cause or "status"]))
         return found
     # Knocks again, and so comes last: nobody's waiting for an answer is measured with it.
@@ -88,7 +89,7 @@ class _Look:
         self,
         probe: str,
         state: State,
-        measured: str,
+        measured: Sentence,
         words: tuple[Sentence, Sentence] | None = None,
         *figures: Figure,
         **values: object,
@@ -108,27 +109,36 @@ class _Look:
         days = int(left // 86400)
         issuer = dict(pair for part in peer.get("issuer", ()) for pair in part)
         who = issuer.get("organizationName") or issuer.get("commonName") or "?"
-        measured = f"{version}, by {printable_line(who, 60)}, ends in {days} days, {seconds * 1000:.0f} ms"
+        measured = seen(
+            "tls",
+            version=version,
+            issuer=printable_line(who, 60),
+            ends=seen("certificate/ends", span=counted(days, "days")),
+            milliseconds=f"{seconds * 1000:.0f}",
+        )
         figures = (
             Figure("tls_certificate_left_seconds", round(left), "s", self._service.hostname),
             Figure("tls_handshake_seconds", round(seconds, 4), "s", self._service.hostname),
         )
         if days < ENDING_WARNING:
             state: State = "problem" if days < ENDING_PROBLEM else "warning"
-            return self.finding("tls", state, measured, DOOR["ending"], *figures, days=max(0, days))
+            return self.finding(
+                "tls", state, measured, DOOR["ending"], *figures, days=counted(max(0, days), "days")
+            )
         return self.finding("tls", "ok", measured, None, *figures)
 
     def without_old(self, tls: Finding, address: str) -> Finding:
         """The finding ``tls``, with a warning where the server still agrees to an old protocol."""
         if tls.state != "ok" or not (old := self._speaks_old(address)):
             return tls
-        measured = f"{tls.measured}; still speaks {old}"
+        measured = seen("tls/old", before=tls.measured, version=old)
         warned = self.finding("tls", "warning", measured, DOOR["old"], *tls.figures, version=old)
         return replace(warned, seconds=tls.seconds)
 
     def _speaks_old(self, address: str) -> str:
         """The old protocol that the server agrees to; empty when it refuses them, as it should."""
-        context = ssl.create_default_context()
+        # Without the system's authorities: reading them takes longer than knocking, and nobody is trusted here.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         # Ours would refuse first.
         context.set_ciphers("ALL:@SECLEVEL=0")
@@ -146,9 +156,9 @@ class _Look:
         """Whether the site tells browsers what they must not do."""
         missing = [name for name in HEADERS if name not in told]
         if missing:
-            names_of = ", ".join(missing)
-            return self.finding("headers", "warning", f"missing: {names_of}", DOOR["headers"])
-        return self.finding("headers", "ok", f"all {len(HEADERS)} are there")
+            names_of = seen("headers/missing", names=cut(missing))
+            return self.finding("headers", "warning", names_of, DOOR["headers"])
+        return self.finding("headers", "ok", seen("headers/all", count=len(HEADERS)))
 
     def answer(self, status: int, seconds: float) -> Finding:
         """How long people wait; what the answer says is the business of the service's own questions."""
@@ -157,9 +167,9 @@ class _Look:
         finding = self.finding(
             "answer",
             "warning" if slow else "ok",
-            f"{status} after {seconds:.2f} s",
+            seen("answer", status=status, seconds=decimal(seconds, 2)),
             DOOR["slow"] if slow else None,
             figure,
-            seconds=f"{seconds:.0f}",
+            seconds=counted(round(seconds), "seconds"),
         )
         return replace(finding, seconds=round(seconds, 3))

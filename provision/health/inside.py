@@ -28,6 +28,8 @@ from provision.health.judging.units import (
 from provision.health.probes import RemoteRun, ask_host
 from provision.health.result import HOST, Figure, Finding, Sentence, State
 from provision.health.words import FAULTS, TITLES
+from provision.health.words.heard import heard
+from provision.health.words.seen import cut, decimal, seen
 from provision.model import ResolvedSchool, ResolvedService
 from provision.text import printable_line
 
@@ -96,19 +98,19 @@ def inside(
         status, out = run_on(host, COMMAND, request_for(school, here, managed))
     except ProvisionError as error:
         state, fault = _DOORS.get(type(error), ("unreachable", "probe/unreachable"))
-        return _silent(school, here, host, state, fault, error.message, began)
+        return _silent(school, here, host, state, fault, heard(error.message), began)
     arrived = clock()
     if status in _NO_PROGRAM:
         # Before the first run with this version: what the services ask for can be asked without it.
-        lacks = _silent(school, (), host, "warning", "probe/missing", "provision-probe is not there", began)
+        lacks = _silent(school, (), host, "warning", "probe/missing", seen("probe/missing"), began)
         return [*_without_program(school, here, host, run_on), *lacks]
     if status != 0:
-        said = printable_line(out, 200) or "nothing"
-        return _silent(school, here, host, "problem", "probe/strange", f"status {status}: {said}", began)
+        told = seen("probe/status", status=status, said=_said(out, 200))
+        return _silent(school, here, host, "problem", "probe/strange", told, began)
     try:
         answer = parsed(out)
-    except ValueError as error:
-        return _silent(school, here, host, "problem", "probe/strange", str(error), began)
+    except StrangeError as error:
+        return _silent(school, here, host, "problem", "probe/strange", error.told, began)
     facts = Facts.read(school, host, here, asked, arrived, answer)
     own = _told(facts, round(time.monotonic() - began, 3))
     services_first = [*judge_services(facts), *judge_units(facts), *judge_timers(facts)]
@@ -132,26 +134,39 @@ def _without_program(
     ]
 
 
+class StrangeError(Exception):
+    """What came back is no answer of the program; ``told`` says what it is, and is safe to show."""
+
+    def __init__(self, told: Sentence) -> None:
+        super().__init__(told.en)
+        self.told = told
+
+
 def parsed(text: str) -> Answer:
     """An answer of the program.
 
     Raises:
-        ValueError: it is too long, or none; the text is safe to show.
+        StrangeError: it is too long, or none.
     """
     if len(text) > ANSWER_LIMIT:
-        raise ValueError("the answer is too long")
+        raise StrangeError(seen("probe/long"))
     try:
         return Answer.model_validate_json(text)
     except (ValidationError, RecursionError):
-        raise ValueError(f"no answer of provision-probe: {printable_line(text, 100) or 'nothing'}") from None
+        raise StrangeError(seen("probe/none", said=_said(text, 100))) from None
+
+
+def _said(text: str, limit: int) -> Sentence:
+    """The beginning of what came back, where that is no answer."""
+    return heard(printable_line(text, limit)) if text.strip() else seen("nothing")
 
 
 def _told(facts: Facts, seconds: float) -> Finding:
     used = min(facts.answer.cpu_seconds, 1000.0)
     missing = sorted(facts.reasons)
-    measured = f"answered in {seconds:.1f} s, with {used:.2f} s of processor time"
+    measured = seen("probe", seconds=decimal(seconds, 1), cpu=decimal(used, 2))
     if missing:
-        measured += f"; could not tell: {', '.join(missing)}"
+        measured = seen("probe/missing-parts", before=measured, parts=cut(missing, len(missing)))
     figures = [Figure("probe_seconds", seconds, "s"), Figure("probe_cpu_seconds", used, "s")]
     return facts.finding(
         "probe",
@@ -169,7 +184,7 @@ def _silent(
     host: str,
     state: State,
     fault: str,
-    measured: str,
+    measured: Sentence,
     began: float,
 ) -> list[Finding]:
     """Where the host cannot be asked: that it is so, and that nothing is known of what is asked there."""
@@ -180,7 +195,7 @@ def _silent(
         title: Sentence,
         what: State,
         of: str,
-        said: str,
+        said: Sentence,
         service: ResolvedService | None = None,
         **more: object,
     ) -> Finding:
@@ -206,7 +221,7 @@ def _silent(
         *(one for one in asked_units(services) if one.service),
         *(one for one in asked_timers(services, school.tls) if one.service),
     ]
-    reason = f"could not be asked: {measured}"
+    reason = seen("unknown", reason=measured)
     return [
         *(
             finding(one.probe, one.title, "unknown", "unknown", reason, one.service, unit=one.unit)

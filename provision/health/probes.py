@@ -21,6 +21,7 @@ from typing import Any, Literal
 from provision import names
 from provision.errors import ProvisionError
 from provision.health.result import Sentence
+from provision.health.words.seen import seen
 from provision.model import ResolvedSchool, ResolvedService, Workspace
 from provision.model.municipality import InternalTls
 from provision.model.service import HttpsProbe, LoopbackProbe, OwnProbe, Probe, UnitProbe, WebSocketProbe
@@ -82,7 +83,7 @@ class ProbeResult:
 
     Args:
         title: the question, in English.
-        measured: what was seen.
+        measured: what was seen, in English, as the record of a run keeps it: ``words.heard`` has the other languages.
         remedy: what to do next; empty when all is well.
         seconds: how long the answer took.
         cause: what is behind it; empty when all is well.
@@ -300,11 +301,11 @@ def ask_outside(
         else:
             raise TypeError(f"{probe.id} is not asked from outside")
     except ssl.SSLCertVerificationError as error:
-        measured, cause = f"certificate: {error.verify_message}", "certificate"
+        measured, cause = seen("page/certificate", reason=error.verify_message).en, "certificate"
     except (OSError, http.client.HTTPException) as error:
         state, measured, cause = (
             "unreachable",
-            f"no answer: {printable_line(str(error), 200)}",
+            seen("no-answer-for", reason=Sentence.plain(printable_line(str(error), 200))).en,
             cause_of(error),
         )
         remedy = "is the server on? does the name point to it?"
@@ -330,12 +331,17 @@ def _page(
     status, _, body = fetch(workspace, school, service.hostname, probe.path, trusted=trusted)
     if status != probe.status:
         exposed = status < 400 <= probe.status
-        return "problem", f"answers {status} instead of {probe.status}", "exposed" if exposed else "status"
+        return (
+            "problem",
+            seen("page/instead", status=status, wanted=probe.status).en,
+            "exposed" if exposed else "status",
+        )
     if probe.contains and (probe.contains in body) == probe.absent:
         if probe.absent:
-            return "problem", f"shows {probe.contains!r}, which must not be seen", "exposed"
-        return "problem", f"answers {status}, but without {probe.contains!r}", "content"
-    return "ok", f"answers {status}", ""
+            return "problem", seen("page/shows", wanted=repr(probe.contains)).en, "exposed"
+        without = seen("page/without-it", status=status, wanted=repr(probe.contains))
+        return "problem", without.en, "content"
+    return "ok", seen("page/answers", status=status).en, ""
 
 
 def _websocket(
@@ -347,10 +353,10 @@ def _websocket(
 ) -> tuple[State, str, Cause]:
     status, right = _change_over(workspace, school, service.hostname, probe.path, trusted)
     if status != http.HTTPStatus.SWITCHING_PROTOCOLS:
-        return "problem", f"answers {status} and opens no WebSocket", "content"
-    return (
-        ("ok", "opens a WebSocket", "") if right else ("problem", "answers as no WebSocket does", "content")
-    )
+        return "problem", seen("websocket/none", status=status).en, "content"
+    if not right:
+        return "problem", seen("websocket/strange").en, "content"
+    return "ok", seen("websocket/opens").en, ""
 
 
 def cause_of(error: Exception) -> Cause:
@@ -413,7 +419,7 @@ def ask_host(
                 probe.id,
                 probe.title.en,
                 "unreachable",
-                f"{host} gives no answer: {printable(str(error))[:200]}",
+                seen("host/no-answer", host=host, reason=Sentence.plain(printable_line(str(error), 200))).en,
                 f"provision check {school.id}",
                 cause="silent",
             )

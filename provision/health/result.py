@@ -7,6 +7,7 @@ page or a table needs besides (HTML, formulas of a spreadsheet) is the affair of
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,7 +31,9 @@ SENTENCE_LIMIT = 600
 FIGURES_LIMIT = 32
 
 _PROBE = re.compile(r"[a-z0-9][a-z0-9_.@:/-]{0,119}\Z")
-_PLACE = re.compile(r"\{([a-z_]{1,30})\}")
+_PLACE = re.compile(r"(\b[Dd]e )?\{([a-z_]{1,30})\}")
+#: Before these Catalan says ``d'`` instead of ``de``.
+_ELIDES = re.compile(r"[aeiouàèéíòóúh]", re.IGNORECASE)
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,60}\Z")
 
 
@@ -52,9 +55,23 @@ class Sentence:
         """The name of a service as it stands inside a sentence: its title up to the first comma."""
         return cls(*(text.split(",")[0].strip() for text in (title.ca, title.es, title.en)))
 
+    @classmethod
+    def plain(cls, text: str) -> "Sentence":
+        """What is the same in every language: a number, a name, what a server said."""
+        return cls(text, text, text)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Sentence"], between: str = ", ") -> "Sentence":
+        """Several sentences as one.
+
+        Args:
+            between: what stands between two of them, in every language.
+        """
+        return cls(*(between.join(part.in_(lang) for part in parts) for lang in LANGUAGES))
+
     def in_(self, lang: Language) -> str:
         """The sentence in one language."""
-        return {"ca": self.ca, "es": self.es, "en": self.en}[lang]
+        return self.ca if lang == "ca" else self.es if lang == "es" else self.en
 
     def filled(self, **values: object) -> "Sentence":
         """The sentence with values in the places of their names, such as ``{unit}``.
@@ -66,16 +83,31 @@ class Sentence:
         A place without a value stays as it is: no text can make this fail, or reach anything else.
         """
 
+        spoken = {name: value for name, value in values.items() if isinstance(value, Sentence)}
+        plain = {
+            name: printable_line(str(value), VALUE_LIMIT)
+            for name, value in values.items()
+            if name not in spoken
+        }
+
         def text(lang: Language) -> str:
-            safe = {
-                name: value.in_(lang)
-                if isinstance(value, Sentence)
-                else printable_line(str(value), VALUE_LIMIT)
-                for name, value in values.items()
-            }
-            return _PLACE.sub(lambda place: safe.get(place[1], place[0]), self.in_(lang))
+            safe = plain | {name: value.in_(lang) for name, value in spoken.items()}
+
+            def put(place: re.Match[str]) -> str:
+                value, before = safe.get(place[2]), place[1] or ""
+                if value is None:
+                    return place[0]
+                if before and lang == "ca" and _ELIDES.match(value):
+                    before = f"{before[0]}'"
+                return before + value
+
+            return _PLACE.sub(put, self.in_(lang))
 
         return Sentence(*(text(lang) for lang in LANGUAGES))
+
+    def bounded(self, limit: int) -> "Sentence":
+        """The sentence on one printable line of so many characters at the most."""
+        return Sentence(*(printable_line(self.in_(lang), limit) for lang in LANGUAGES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +150,7 @@ class Finding:
         host: name of the school's host; empty where it is seen from outside.
         probe: id, stable: monitoring systems key on it. What it is of may follow a colon (``disk:/var``).
         title: what is asked.
-        measured: what was seen, in one plain line.
+        measured: what was seen, in one plain line; ``Sentence.plain`` of what a server said in its own words.
         meaning: what it means for the school; none when all is well.
         remedy: what to do next, with the command; none when all is well.
         seconds: how long asking took.
@@ -133,7 +165,7 @@ class Finding:
     probe: str
     title: Sentence
     state: State
-    measured: str
+    measured: Sentence
     meaning: Sentence | None
     remedy: Sentence | None
     seconds: float
@@ -143,13 +175,12 @@ class Finding:
         """See that nothing of a server gets in unbounded, whoever made the finding."""
         if not _PROBE.match(self.probe):
             raise ValueError(f"no id of a probe: {self.probe[:130]!r}")
-        object.__setattr__(self, "measured", printable_line(self.measured, MEASURED_LIMIT))
         object.__setattr__(self, "figures", self.figures[:FIGURES_LIMIT])
+        object.__setattr__(self, "measured", self.measured.bounded(MEASURED_LIMIT))
         for name in ("title", "meaning", "remedy"):
             sentence: Sentence | None = getattr(self, name)
             if sentence is not None:
-                safe = (printable_line(sentence.in_(lang), SENTENCE_LIMIT) for lang in LANGUAGES)
-                object.__setattr__(self, name, Sentence(*safe))
+                object.__setattr__(self, name, sentence.bounded(SENTENCE_LIMIT))
 
 
 def probe_id(kind: str, of: str = "") -> str:

@@ -408,6 +408,24 @@ Probe = Annotated[
 ]
 
 
+def _with_all_places(text: Text) -> Text:
+    """What a program says, taken apart by its English: each place is filled in every language."""
+    places = re.findall(r"\{([^{}]*)\}", text.en)
+    if len(set(places)) < len(places) or "}{" in text.en:
+        raise rules.refuse(
+            f"{text.en!r}: what stands in its places cannot be told apart",
+            "give each place a name of its own, and words between two of them",
+        )
+    for sentence in (text.ca, text.es):
+        for name in re.findall(r"\{([^{}]*)\}", sentence):
+            if name not in places:
+                raise rules.refuse(
+                    f"{sentence!r} speaks of {{{name}}}, which the English sentence does not hold",
+                    "the places are those of the English sentence, which is what the program prints",
+                )
+    return text
+
+
 class Outbound(Strict):
     """A connection to the outside that the service may make, and why.
 
@@ -454,6 +472,9 @@ class ServiceDefinition(Strict):
     secrets: tuple[Secret, ...] = ()
     releases: Annotated[tuple[ReleaseOffer, ...], Field(min_length=1)]
     probes: tuple[Probe, ...] = ()
+    #: What its own programs print as ``measured``: ``en`` is their very text, with ``{name}`` for what changes in it.
+    #: What many say ("it is not installed", "3 hours ago") is known already: ``provision/health/words/heard.py``.
+    said: tuple[Annotated[Text, AfterValidator(_with_all_places)], ...] = ()
     backup: Backup = Backup()
     personal_data: tuple[str, ...] = ()
     outbound: tuple[Outbound, ...] = ()

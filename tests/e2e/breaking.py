@@ -158,6 +158,8 @@ def says(finding: Finding, words: tuple[Sentence, Sentence]) -> bool:
             return False
         for language in LANGUAGES:
             pattern = re.sub(r"\\\{[a-z_]+\\\}", ".*", re.escape(wanted.in_(language)))
+            # Catalan says d' before a vowel.
+            pattern = pattern.replace(r"de\ .*", r"d(e\ |').*")
             # What belongs to no service is mended without naming one.
             whole = pattern.replace(r"\ \-\-service\ .*", r"(\ \-\-service\ .*)?")
             if not re.fullmatch(whole, said.in_(language)):

@@ -78,7 +78,7 @@ def test_a_fault_turns_the_right_question_with_the_right_sentence_and_no_other_o
             SEEN,
         )
     found = told(answers)
-    seen = {name: (one.state, one.measured) for name, one in found.items()}
+    seen = {name: (one.state, one.measured.en) for name, one in found.items()}
     assert fault.where in found, seen
     finding = found[fault.where]
     assert finding.state == fault.state, finding

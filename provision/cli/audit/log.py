@@ -18,8 +18,8 @@ from provision.audit.stories import Run, Stories, bound_detail
 from provision.audit.telling import Line, tell_entry, tell_run, tone
 from provision.audit.tlog.tree import TreeError, verify_consistency
 from provision.audit.words import Fields, Language, moment, sentence
-from provision.cli.audit.places import LanguageOption, LogArgument, Place, language, open_place
-from provision.cli.options import JsonOption, WorkspaceOption
+from provision.cli.audit.places import LogArgument, Place, open_place
+from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, language
 from provision.cli.output import console, emit_json, errors
 from provision.errors import UsageError
 from provision.text import printable

@@ -16,8 +16,8 @@ from provision.audit.tlog.policy import MAX_POLICY
 from provision.audit.verify import Verdict, verify
 from provision.audit.words import Language
 from provision.cli.audit.log import FromOption, ToOption
-from provision.cli.audit.places import LanguageOption, LogArgument, Place, language, open_place
-from provision.cli.options import JsonOption, WorkspaceOption
+from provision.cli.audit.places import LogArgument, Place, open_place
+from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, language
 from provision.cli.output import console, emit_json, errors
 from provision.errors import UsageError
 

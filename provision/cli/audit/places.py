@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 import typer
 
 from provision.audit.log import SchoolLog, log_directory
-from provision.audit.words import LANGUAGES, Language
 from provision.errors import ConfigurationError, UsageError
 from provision.model import ResolvedSchool, Workspace, find_workspace, load_workspace
 
@@ -20,10 +19,6 @@ LogArgument = Annotated[
         help="A school of the workspace, or a directory with its log.",
         show_default=False,
     ),
-]
-LanguageOption = Annotated[
-    str | None,
-    typer.Option("--lang", envvar="PROVISION_LANG", help="Language: ca, es or en.", show_default=False),
 ]
 
 
@@ -79,17 +74,3 @@ def open_place(name: str, workspace: Path | None) -> Place:
         return Place(SchoolLog.open(place))
     school = loaded.school(name)
     return Place(SchoolLog.open(place), loaded, school)
-
-
-def language(wanted: str | None, default: Language = "en") -> Language:
-    """The language of ``--lang``.
-
-    Raises:
-        UsageError: it is none of ours.
-    """
-    for known in LANGUAGES:
-        if wanted == known:
-            return known
-    if wanted:
-        raise UsageError(f"There is no language {wanted!r}.", f"There are: {', '.join(LANGUAGES)}.")
-    return default

@@ -11,8 +11,8 @@ from provision.audit.select import period
 from provision.audit.tlog import Policy, TlogError
 from provision.audit.tlog.policy import MAX_POLICY
 from provision.audit.verify import Verdict, verify
-from provision.cli.audit.places import LanguageOption, LogArgument, Place, language, open_place
-from provision.cli.options import JsonOption, WorkspaceOption
+from provision.cli.audit.places import LogArgument, Place, open_place
+from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, language
 from provision.cli.output import console, emit_json, errors
 from provision.errors import ProvisionError, UsageError
 from provision.files import write_atomically

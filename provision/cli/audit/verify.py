@@ -16,8 +16,8 @@ from provision.audit.verify import Finding, Severity, Verdict, verify
 from provision.audit.verify.proof import prove
 from provision.audit.verify.words import CHECKED, ERASED, MORE, WHAT_TO_DO, moment
 from provision.audit.words import Language, sentence
-from provision.cli.audit.places import LanguageOption, LogArgument, language, open_place
-from provision.cli.options import JsonOption, WorkspaceOption
+from provision.cli.audit.places import LogArgument, open_place
+from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, language
 from provision.cli.output import console, emit_json
 from provision.errors import UsageError
 from provision.files import write_atomically

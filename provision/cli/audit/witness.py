@@ -26,8 +26,7 @@ from provision.audit.witness import (
 from provision.audit.witness.evidence import Evidence
 from provision.audit.witness.words import TEXTS, key_lines, told, when
 from provision.audit.words import Language, span
-from provision.cli.audit.places import LanguageOption, language
-from provision.cli.options import JsonOption, YesOption
+from provision.cli.options import JsonOption, LanguageOption, YesOption, language
 from provision.cli.output import console, emit_json, errors, interactive
 from provision.errors import UsageError
 from provision.files import write_atomically

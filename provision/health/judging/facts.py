@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from provision.health.answers import PARTS, Answer
 from provision.health.result import HOST, Figure, Finding, Sentence, State
 from provision.health.words import APPLY, APPLY_ALL, FAULTS, SERVER, Fault
+from provision.health.words.heard import heard
+from provision.health.words.seen import ago, seen
 from provision.model import ResolvedSchool, ResolvedService
-from provision.text import printable_line
 
 DAY = 86400.0
 
@@ -34,7 +35,7 @@ class Facts:
     arrived: float
     answer: Answer
     values: dict[str, Any] = field(default_factory=dict)
-    reasons: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, Sentence] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -51,14 +52,14 @@ class Facts:
         for name, form in PARTS.items():
             part = answer.parts.get(name)
             if part is None:
-                facts.reasons[name] = "the server did not tell it"
+                facts.reasons[name] = seen("not-told")
             elif part.reason is not None:
-                facts.reasons[name] = part.reason
+                facts.reasons[name] = heard(part.reason)
             else:
                 try:
                     facts.values[name] = form.validate_python(part.value)
                 except (ValidationError, RecursionError):
-                    facts.reasons[name] = "the server's answer makes no sense"
+                    facts.reasons[name] = seen("no-sense")
         return facts
 
     def seconds(self, part: str) -> float:
@@ -71,7 +72,7 @@ class Facts:
         probe: str,
         title: Sentence,
         state: State,
-        measured: str,
+        measured: Sentence,
         fault: str | Fault = "",
         *,
         service: ResolvedService | None = None,
@@ -94,7 +95,7 @@ class Facts:
         probe: str,
         title: Sentence,
         state: State,
-        measured: str,
+        measured: Sentence,
         fault: str | Fault,
         service: ResolvedService | None,
         part: str,
@@ -130,36 +131,9 @@ class Facts:
         self, probe: str, title: Sentence, part: str, service: ResolvedService | None = None, **values: object
     ) -> Finding:
         """The finding for what could not be asked."""
-        reason = self.reasons.get(part, "the server did not tell it")
-        measured = f"could not be asked: {reason}"
+        measured = seen("unknown", reason=self.reasons.get(part) or seen("not-told"))
         return self._finding(probe, title, "unknown", measured, "unknown", service, part, (), values)
 
-
-def size(number: float) -> str:
-    """Bytes for people, such as ``12.3 GiB``."""
-    number = abs(number)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if number < 1024 or unit == "TiB":
-            break
-        number /= 1024
-    return f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.1f} {unit}"
-
-
-def span(seconds: float) -> str:
-    """A time for people, such as ``3 days`` or ``5 hours``."""
-    seconds = abs(seconds)
-    for length, name in ((DAY, "days"), (3600.0, "hours"), (60.0, "minutes")):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {name}"
-    return f"{seconds:.0f} s"
-
-
-def ago(facts: Facts, moment: float | None) -> str:
-    """How long ago something was on the host's own clock."""
-    return "never" if moment is None else f"{span(max(0.0, facts.answer.time - moment))} ago"
-
-
-def cut(texts: Sequence[str], most: int = 5) -> str:
-    """The first of several texts, and how many there are more."""
-    shown = ", ".join(printable_line(text, 60) for text in texts[:most])
-    return shown if len(texts) <= most else f"{shown} and {len(texts) - most} more"
+    def ago(self, moment: float | None) -> Sentence:
+        """How long ago something was on the host's own clock."""
+        return ago(None if moment is None else self.answer.time - moment)

@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from provision.health.answers import Clock, Disk, FileState, Firewall, Journal, LastRun, System, Updates
-from provision.health.judging.facts import DAY, Facts, ago, cut, size, span
-from provision.health.result import Figure, Finding, State, probe_id
+from provision.health.judging.facts import DAY, Facts
+from provision.health.result import Figure, Finding, Sentence, State, probe_id
 from provision.health.words import TITLES
+from provision.health.words.heard import heard
+from provision.health.words.seen import counted, cut, decimal, seen, size, span
 
 GIB = 2.0**30
 #: Of a disk: a part of it, and so little in bytes that it counts.
@@ -107,11 +109,14 @@ def _disk(facts: Facts, point: str, disk: Disk) -> Finding:
         state, fault = "warning", "disk/low"
     else:
         state, fault = "ok", ""
-    measured = f"{size(disk.free)} of {size(disk.size)} free ({part:.0%})"
+    measured = [_free(disk.free, disk.size, part)]
     if disk.growth_day is not None and abs(disk.growth_day) >= 2**20:
-        measured += f", {'grows' if disk.growth_day > 0 else 'shrinks'} by {size(disk.growth_day)} a day"
+        growth = "disk/grows" if disk.growth_day > 0 else "disk/shrinks"
+        measured.append(seen(growth, size=size(disk.growth_day)))
     if days is not None and days < 3650:
-        measured += f", full in {span(days * DAY)}"
+        measured.append(seen("disk/full-in", span=span(days * DAY)))
+    if disk.read_only:
+        measured.append(seen("disk/read-only"))
     figures = [
         Figure("disk_free_bytes", disk.free, "B", point),
         Figure("disk_size_bytes", disk.size, "B", point),
@@ -122,13 +127,17 @@ def _disk(facts: Facts, point: str, disk: Disk) -> Finding:
         probe_id("disk", point),
         TITLES["disk"],
         state,
-        measured + (", read only" if disk.read_only else ""),
+        Sentence.joined(measured),
         fault,
         part="disks",
         figures=figures,
         point=point,
-        days=max(1, math.ceil(days)) if days is not None else 0,
+        days=counted(max(1, math.ceil(days or 0)), "days"),
     )
+
+
+def _free(free: float, everything: float, part: float) -> Sentence:
+    return seen("free", free=size(free), all=size(everything), percent=f"{part * 100:.0f}")
 
 
 def _inodes(facts: Facts, point: str, disk: Disk) -> Finding:
@@ -138,7 +147,7 @@ def _inodes(facts: Facts, point: str, disk: Disk) -> Finding:
         probe_id("inodes", point),
         TITLES["inodes"],
         state,
-        f"room for {disk.inodes_free} more files ({part:.0%})",
+        seen("inodes", count=disk.inodes_free, percent=f"{part * 100:.0f}"),
         "" if state == "ok" else "inodes/full",
         part="disks",
         figures=[Figure("inodes_free", disk.inodes_free, label=point)],
@@ -156,14 +165,15 @@ def _memory(facts: Facts) -> Finding:
         state = "problem"
     elif part < MEMORY_WARNING or (system.pressure or 0.0) > PRESSURE:
         state = "warning"
-    measured = f"{size(system.available)} of {size(system.memory)} free ({part:.0%})"
+    measured = [_free(system.available, system.memory, part)]
     if system.swap:
-        measured += f", {size(system.swap - min(system.swap, system.swap_free))} swapped out"
+        swapped = size(system.swap - min(system.swap, system.swap_free))
+        measured.append(seen("memory/swapped", size=swapped))
     return facts.finding(
         "memory",
         TITLES["memory"],
         state,
-        measured,
+        Sentence.joined(measured),
         "" if state == "ok" else "memory/low",
         part="system",
         figures=[
@@ -186,16 +196,18 @@ def _load(facts: Facts) -> Finding:
     # Both must be high: neither a short burst nor one that has just ended counts.
     each = min(system.load[1], system.load[2]) / system.cpus
     state: State = "problem" if each > LOAD_PROBLEM else "warning" if each > LOAD_WARNING else "ok"
-    said = " ".join(f"{value:.2f}" for value in system.load)
-    whose = ""
+    said = Sentence.joined([decimal(value, 2) for value in system.load], " ")
+    measured = [seen("load", load=said, cpus=counted(system.cpus, "processors"))]
     if system.container:
         # The kernel counts for all machines that share it: what the neighbours do is not this one's fault.
-        state, whose = "ok", ", with its neighbours' (a container)"
+        state = "ok"
+        measured.append(seen("load/shared"))
+    measured.append(seen("load/up", span=span(system.uptime)))
     return facts.finding(
         "load",
         TITLES["load"],
         state,
-        f"{said} on {system.cpus} processors{whose}, up for {span(system.uptime)}",
+        Sentence.joined(measured),
         "" if state == "ok" else "load/high",
         part="system",
         figures=[
@@ -226,21 +238,33 @@ def _clock(facts: Facts) -> Finding:
     known = clock.offset if clock and clock.offset is not None and clock.synchronised else None
     worst = max(off, known or 0.0)
     state: State = "problem" if worst >= CLOCK_PROBLEM else "warning"
-    measured = f"within {off:.1f} s of ours" if off < CLOCK_WARNING else f"{span(off)} off ours"
+    measured = [
+        seen("clock/within", seconds=decimal(off, 1))
+        if off < CLOCK_WARNING
+        else seen("clock/off", span=span(off))
+    ]
     if known is not None:
-        measured += f", {known:.3f} s off its time servers"
+        measured.append(seen("clock/servers", seconds=decimal(known, 3)))
     contained = bool(system and system.container)
     if worst >= CLOCK_WARNING:
         fault = "clock/off"
     elif clock is None and not contained:
         return facts.unknown("clock", TITLES["clock"], "clock")
     elif clock and not clock.synchronised and not contained:
-        fault, measured = "clock/alone", f"{measured}, follows no other clock"
+        fault = "clock/alone"
+        measured.append(seen("clock/alone"))
     else:
         # The clock of a container is that of the machine that carries it.
         state, fault = "ok", ""
     return facts.finding(
-        "clock", TITLES["clock"], state, measured, fault, part="clock", figures=figures, seconds=round(worst)
+        "clock",
+        TITLES["clock"],
+        state,
+        Sentence.joined(measured),
+        fault,
+        part="clock",
+        figures=figures,
+        seconds=counted(round(worst), "seconds"),
     )
 
 
@@ -251,23 +275,23 @@ def _updates(facts: Facts) -> Finding:
     age = max(0.0, facts.answer.time - updates.lists_at) if updates.lists_at is not None else None
     names = [package[0] for package in updates.packages]
     state: State = "warning"
-    measured = f"{updates.security} wait" + (f": {cut(names)}" if names else "")
+    measured = seen("updates/named" if names else "updates/waiting", count=updates.security, names=cut(names))
     if age is None or age > LISTS_OLD * DAY:
         fault = "updates/old"
     elif updates.security:
         fault = "updates/waiting"
     else:
-        state, fault, measured = "ok", "", "none waits"
+        state, fault, measured = "ok", "", seen("updates/none")
     return facts.finding(
         "updates",
         TITLES["updates"],
         state,
-        f"{measured}; looked {ago(facts, updates.lists_at)}",
+        seen("updates/looked", before=measured, ago=facts.ago(updates.lists_at)),
         fault,
         part="updates",
         figures=[Figure("updates_security_waiting", updates.security, warning=0)],
-        count=updates.security,
-        days=int(age // DAY) if age is not None else "?",
+        updates=counted(updates.security, "updates"),
+        days=counted(int(age // DAY), "days") if age is not None else seen("many-days"),
     )
 
 
@@ -275,12 +299,15 @@ def _reboot(facts: Facts) -> Finding:
     system: System | None = facts.values.get("system")
     if system is None:
         return facts.unknown("reboot", TITLES["reboot"], "system")
-    why = f", for {cut(system.reboot_for)}" if system.reboot_for else ""
+    measured = seen("reboot/not-needed", kernel=system.kernel)
+    if system.reboot:
+        names = system.reboot_for
+        measured = seen("reboot/for", names=cut(names)) if names else seen("reboot/needed")
     return facts.finding(
         "reboot",
         TITLES["reboot"],
         "warning" if system.reboot else "ok",
-        f"needed{why}" if system.reboot else f"not needed, Linux {system.kernel}",
+        measured,
         "reboot/needed" if system.reboot else "",
         part="system",
         figures=[Figure("reboot_required", int(system.reboot), warning=0)],
@@ -293,13 +320,14 @@ def _firewall(facts: Facts) -> Finding:
         return facts.unknown("firewall", TITLES["firewall"], "firewall")
     state: State = "problem"
     if not firewall.present:
-        fault, measured = "firewall/gone", "its rules are not there"
+        fault = "firewall/gone"
     elif not firewall.drops:
-        fault, measured = "firewall/open", "lets in what is not forbidden"
+        fault = "firewall/open"
     elif firewall.unchanged is False:
-        fault, measured = "firewall/changed", "other rules than provision loaded"
+        fault = "firewall/changed"
     else:
-        state, fault, measured = "ok", "", "active, shut by default"
+        state, fault = "ok", ""
+    measured = seen(fault or "firewall/well")
     return facts.finding("firewall", TITLES["firewall"], state, measured, fault, part="firewall")
 
 
@@ -310,10 +338,22 @@ def _journal(facts: Facts) -> Finding:
     groups = sorted(journal.groups, key=lambda group: -group.count)
     most = groups[0] if groups else None
     many = most is not None and most.count >= ERRORS
-    count = f"{'at least ' if journal.more else ''}{journal.count}"
-    measured = f"{count} errors of {journal.causes} causes" if journal.count else "none"
+    measured = seen("none")
+    if journal.count:
+        measured = seen(
+            "journal/least" if journal.more else "journal",
+            errors=counted(journal.count, "errors"),
+            causes=counted(journal.causes, "causes"),
+        )
     if most:
-        measured += f"; most often ({most.count}) {most.unit}: {most.text}"
+        measured = seen(
+            "journal/most",
+            before=measured,
+            count=most.count,
+            unit=most.unit,
+            # Whole: it is what the city is told on the telephone.
+            text=Sentence.plain(most.text),
+        )
     return facts.finding(
         "journal",
         TITLES["journal"],
@@ -323,49 +363,54 @@ def _journal(facts: Facts) -> Finding:
         part="journal",
         figures=[Figure("journal_errors_last_day", journal.count)],
         unit=most.unit if most else "",
-        count=most.count if most else 0,
+        times=counted(most.count if most else 0, "times"),
     )
 
 
 def _files(facts: Facts, managed: Sequence[ManagedFile]) -> Finding:
     if "files" not in facts.values:
         return facts.unknown("files", TITLES["files"], "files")
-    seen: dict[str, FileState] = dict(facts.values["files"])
+    states: dict[str, FileState] = dict(facts.values["files"])
     for path, state in facts.values.get("listed", {}).items():
-        if path not in seen or seen[path].error == "closed":
-            seen[path] = state
-    changed, closed = [], 0
+        if path not in states or states[path].error == "closed":
+            states[path] = state
+    changed: dict[str, Sentence] = {}
+    closed = 0
     for file in managed:
-        found = seen.get(file.path)
+        found = states.get(file.path)
         if found is None or found.error == "closed":
             closed += 1
         elif difference := _difference(file, found):
-            changed.append(f"{file.path} ({difference})")
-    measured = f"{len(changed)} of {len(managed)} changed" + (f": {cut(changed)}" if changed else "")
-    measured += f"; {closed} could not be asked" if closed else ""
+            changed[file.path] = seen("file", path=file.path, difference=difference)
+    names = cut(list(changed.values()))
+    measured = [
+        seen("files/named" if changed else "files", count=len(changed), all=len(managed), names=names)
+    ]
+    if closed:
+        measured.append(seen("files/closed", count=closed))
     unseen = bool(closed) and not changed
     return facts.finding(
         "files",
         TITLES["files"],
         "warning" if changed else "unknown" if unseen else "ok",
-        measured,
+        Sentence.joined(measured, "; "),
         "files/changed" if changed else "unknown" if unseen else "",
         part="files",
         figures=[Figure("files_changed", len(changed), warning=0)],
-        files=cut([one.partition(" ")[0] for one in changed], 3),
+        files=cut(list(changed), 3),
     )
 
 
-def _difference(file: ManagedFile, found: FileState) -> str:
+def _difference(file: ManagedFile, found: FileState) -> Sentence | None:
     if found.error:
-        return found.error
+        return heard(found.error)
     if found.sha256 != file.sha256:
-        return "content"
+        return seen("file/content")
     if (found.owner, found.group) != (file.owner, file.group):
-        return f"belongs to {found.owner}:{found.group}"
+        return seen("file/owner", owner=found.owner, group=found.group)
     if int(found.mode, 8) != int(file.mode, 8):
-        return f"mode {found.mode}"
-    return ""
+        return seen("file/mode", mode=found.mode)
+    return None
 
 
 def _last_run(facts: Facts, knows: Knows | None) -> Finding:
@@ -374,7 +419,8 @@ def _last_run(facts: Facts, knows: Knows | None) -> Finding:
         return facts.unknown("last-run", title, "last_run")
     last: LastRun | None = facts.values["last_run"]
     if last is None:
-        return facts.finding("last-run", title, "warning", "none yet", "last-run/none", part="last_run")
+        none = seen("last-run/none")
+        return facts.finding("last-run", title, "warning", none, "last-run/none", part="last_run")
     state: State = "ok"
     fault = ""
     if last.school not in ("", facts.school.id) or (knows and knows(last) is False):
@@ -385,7 +431,13 @@ def _last_run(facts: Facts, knows: Knows | None) -> Finding:
         "last-run",
         title,
         state,
-        f"{last.run} by {last.person or '?'} at {last.at or '?'}: {last.outcome}",
+        seen(
+            "last-run",
+            run=last.run,
+            person=last.person or "?",
+            at=last.at or "?",
+            outcome=heard(last.outcome),
+        ),
         fault,
         part="last_run",
     )

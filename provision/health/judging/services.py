@@ -4,9 +4,11 @@ import ipaddress
 from collections.abc import Sequence
 
 from provision.health.answers import Certificate, Database, Databases, Own, Page, Pool, Redis
-from provision.health.judging.facts import DAY, Facts, cut, size, span
+from provision.health.judging.facts import DAY, Facts
 from provision.health.result import Figure, Finding, Sentence, State
 from provision.health.words import TITLES, Fault
+from provision.health.words.heard import heard
+from provision.health.words.seen import counted, cut, decimal, seen, size, span
 from provision.model import ResolvedService
 from provision.model.service import Advice, LoopbackProbe, OwnProbe
 
@@ -35,6 +37,11 @@ def asked_own(services: Sequence[ResolvedService]) -> list[tuple[ResolvedService
         for probe in service.definition.probes
         if isinstance(probe, OwnProbe)
     ]
+
+
+def said_by(service: ResolvedService) -> tuple[Sentence, ...]:
+    """What the service's own programs say, by its ``service.yml``."""
+    return tuple(Sentence.of(text) for text in service.definition.said)
 
 
 def own_words(advice: Advice) -> Fault:
@@ -71,15 +78,16 @@ def _page(facts: Facts, service: ResolvedService, probe: LoopbackProbe, page: Pa
     title = Sentence.of(probe.title)
     state: State = "problem"
     if page.error == "not allowed":
-        state, fault, measured = "unknown", "unknown", "the server does not let this key ask for it"
+        state, fault, measured = "unknown", "unknown", seen("page/not-allowed")
     elif page.error or not page.status:
-        fault, measured = "loopback/silent", page.error or "no answer"
+        fault, measured = "loopback/silent", heard(page.error) if page.error else seen("no-answer")
     elif page.status != probe.status:
-        fault, measured = "loopback/other", f"answers {page.status} instead of {probe.status}"
+        fault, measured = "loopback/other", seen("page/instead", status=page.status, wanted=probe.status)
     elif not page.found:
-        fault, measured = "loopback/other", f"answers {page.status}, but without: {probe.contains}"
+        fault, measured = "loopback/other", seen("page/without", status=page.status, wanted=probe.contains)
     else:
-        state, fault, measured = "ok", "", f"answers {page.status} in {page.seconds:.2f} s"
+        state, fault = "ok", ""
+        measured = seen("page/answers-in", status=page.status, seconds=decimal(page.seconds, 2))
     figures = [Figure("loopback_seconds", round(page.seconds, 4), "s", probe.id)]
     return facts.finding(
         probe.id, title, state, measured, fault, service=service, part="loopback", figures=figures
@@ -91,20 +99,22 @@ def _own_answer(facts: Facts, service: ResolvedService, probe: OwnProbe) -> Find
     if "own" not in facts.values:
         return facts.unknown(probe.id, title, "own", service)
     told: Own | None = facts.values["own"].get(f"{service.id}/{probe.id}")
+    known = said_by(service)
     state: State
     fault: str | Fault
     if told is None:
-        state, fault, measured = "unknown", "unknown", "could not be asked: the server does not list it"
+        state, fault, measured = "unknown", "unknown", seen("unknown", reason=seen("not-listed"))
     elif told.late:
         # What hangs so long is no use to people either.
-        state, fault, measured = "problem", own_words(probe.advice("late")), told.error
+        state, fault, measured = "problem", own_words(probe.advice("late")), heard(told.error)
     elif told.error or not told.state:
-        reason = told.error or "its answer makes no sense"
-        state, fault, measured = "unknown", "unknown", f"could not be asked: {reason}"
+        reason = heard(told.error) if told.error else seen("own-no-sense")
+        state, fault, measured = "unknown", "unknown", seen("unknown", reason=reason)
     elif told.state == "ok":
-        state, fault, measured = "ok", "", told.measured
+        state, fault, measured = "ok", "", heard(told.measured, known)
     else:
-        state, fault, measured = told.state, own_words(probe.advice(told.code)), told.measured
+        state, fault = told.state, own_words(probe.advice(told.code))
+        measured = heard(told.measured, known)
     figures = [Figure("own_seconds", round(told.seconds, 4), "s", f"{service.id}/{probe.id}")] if told else []
     return facts.finding(
         probe.id, title, state, measured, fault, service=service, part="own", figures=figures
@@ -130,7 +140,7 @@ def _bound(facts: Facts, service: ResolvedService) -> list[Finding]:
                 probe,
                 title,
                 "problem" if strangers else "ok",
-                f"listens on {cut(addresses)}" if addresses else "nothing listens there",
+                seen("bound", addresses=cut(addresses)) if addresses else seen("bound/nothing"),
                 "bound/open" if strangers else "",
                 service=service,
                 part="listeners",
@@ -157,19 +167,23 @@ def _php(facts: Facts, service: ResolvedService) -> Finding:
     pool: Pool | None = facts.values["php"].get(service.id)
     if pool is None:
         return facts.finding(
-            "php-fpm", title, "problem", "not set up", "php-fpm/missing", service=service, part="php"
+            "php-fpm",
+            title,
+            "problem",
+            seen("not-set-up"),
+            "php-fpm/missing",
+            service=service,
+            part="php",
         )
     state: State = "problem"
-    waits = f"{pool.listen_queue} requests wait"
-    busy = f"{pool.active_processes} of {pool.total_processes} workers busy"
+    waits = counted(pool.listen_queue, "requests-wait") if pool.listen_queue else seen("php/nobody-waits")
     if not pool.answers and pool.late:
-        fault, measured = "php-fpm/exhausted", f"no worker answers ({pool.error}), {waits}"
+        fault, measured = "php-fpm/exhausted", seen("php/exhausted", reason=heard(pool.error), waits=waits)
     elif not pool.answers:
-        fault, measured = "php-fpm/gone", pool.error
-    elif pool.listen_queue:
-        state, fault, measured = "warning", "php-fpm/queue", f"{busy}, {waits}"
+        fault, measured = "php-fpm/gone", heard(pool.error)
     else:
-        state, fault, measured = "ok", "", f"{busy}, nobody waits"
+        state, fault = ("warning", "php-fpm/queue") if pool.listen_queue else ("ok", "")
+        measured = seen("php/busy", busy=pool.active_processes, all=pool.total_processes, waits=waits)
     figures = [
         Figure("php_listen_queue", pool.listen_queue, label=service.id, warning=0),
         Figure("php_max_children_reached", pool.max_children_reached, label=service.id),
@@ -186,7 +200,7 @@ def _php(facts: Facts, service: ResolvedService) -> Finding:
         service=service,
         part="php",
         figures=figures,
-        count=pool.listen_queue,
+        requests=counted(pool.listen_queue, "requests-that-wait"),
     )
 
 
@@ -201,11 +215,13 @@ def _redis(facts: Facts, service: ResolvedService, name: str, eviction: str) -> 
     counts = "noeviction" in (eviction, instance.policy if instance else "")
     state: State = "problem"
     if instance is None:
-        fault, measured = "redis/missing", "not set up"
+        fault, measured = "redis/missing", seen("not-set-up")
     elif not instance.pong:
-        fault, measured = "redis/gone", instance.error or "no answer"
+        fault, measured = "redis/gone", heard(instance.error) if instance.error else seen("no-answer")
     else:
-        measured = f"answers, holds {size(used or 0)}" + (f" of {size(most)}" if most else "")
+        measured = seen(
+            "redis/holds-of" if most else "redis/holds", size=size(used or 0), most=size(most or 0)
+        )
         if counts and part >= FULL_PROBLEM:
             fault = "redis/full"
         elif counts and part >= FULL_WARNING:
@@ -235,19 +251,20 @@ def _database(facts: Facts, service: ResolvedService, name: str) -> Finding:
         return facts.unknown(probe, title, "databases", service, name=name)
     database: Database | None = server.databases.get(name)
     state: State = "problem"
-    taken = f"{server.connections} of {server.most} connections"
+    large = size((database and database.size) or 0)
+    measured = seen("database", size=large, taken=server.connections, most=server.most)
     if not server.up:
-        fault, measured = "database/down", server.error or "no answer"
+        fault, measured = "database/down", heard(server.error) if server.error else seen("no-answer")
     elif database is None:
-        fault, measured = "database/missing", "not there"
+        fault, measured = "database/missing", seen("not-there")
     elif database.error:
-        fault, measured = "database/refused", database.error
+        fault, measured = "database/refused", heard(database.error)
     elif server.read_only:
-        fault, measured = "database/read-only", f"{size(database.size or 0)}, read only"
+        fault, measured = "database/read-only", seen("database/read-only", size=large)
     elif server.connections and server.most and server.connections >= CROWDED * server.most:
-        state, fault, measured = "warning", "database/crowded", f"{size(database.size or 0)}, {taken}"
+        state, fault = "warning", "database/crowded"
     else:
-        state, fault, measured = "ok", "", f"{size(database.size or 0)}, {taken}"
+        state, fault = "ok", ""
     figures = []
     if database and database.size is not None:
         figures.append(Figure("database_size_bytes", database.size, "B", name))
@@ -278,40 +295,42 @@ def _certificate(facts: Facts, service: ResolvedService) -> Finding:
         service=service,
         part="certificates",
         figures=figures,
-        days=max(0, int((left or 0) // DAY)),
+        days=counted(max(0, int((left or 0) // DAY)), "days"),
     )
 
 
 def _certificate_opinion(
     certificate: Certificate | None, hostname: str, now: float
-) -> tuple[State, str, str, float | None]:
+) -> tuple[State, str, Sentence, float | None]:
     """State, fault, what was measured, seconds until its end: the worst fault first."""
     if certificate is None or certificate.error == "it is not there":
-        return "problem", "certificate-file/missing", "not there", None
+        return "problem", "certificate-file/missing", seen("not-there"), None
     if certificate.error or certificate.not_after is None or certificate.not_before is None:
-        return "problem", "certificate-file/damaged", certificate.error or "it has no time of its end", None
+        why = heard(certificate.error) if certificate.error else seen("certificate/no-end")
+        return "problem", "certificate-file/damaged", why, None
     left = certificate.not_after - now
-    ends = f"ends in {span(left)}" if left >= 0 else f"ended {span(left)} ago"
-    names = f"for {cut(certificate.names)}" if certificate.names else "without a name"
-    told: tuple[State, str, str]
+    ends = seen("certificate/ends" if left >= 0 else "certificate/ended", span=span(left))
+    whose = "certificate/names" if certificate.names else "certificate/no-names"
+    told: tuple[State, str, Sentence]
     if certificate.key_error:
-        told = "problem", "certificate-file/key", f"key: {certificate.key_error}"
+        told = "problem", "certificate-file/key", seen("certificate/key", reason=heard(certificate.key_error))
     elif not certificate.fits:
-        told = "problem", "certificate-file/key-other", "its key belongs to another certificate"
+        told = "problem", "certificate-file/key-other", seen("certificate/key-other")
     elif left < 0:
         told = "problem", "certificate-file/expired", ends
     elif certificate.not_before > now:
-        told = "problem", "certificate-file/early", f"valid only in {span(certificate.not_before - now)}"
+        early = seen("certificate/early", span=span(certificate.not_before - now))
+        told = "problem", "certificate-file/early", early
     elif not any(_covers(name, hostname) for name in certificate.names):
-        told = "problem", "certificate-file/name", f"{names}; {ends}"
+        told = "problem", "certificate-file/name", seen(whose, names=cut(certificate.names), ends=ends)
     elif left < ENDING_PROBLEM * DAY:
         told = "problem", "certificate-file/ending", ends
     elif left < ENDING_WARNING * DAY:
         told = "warning", "certificate-file/ending", ends
     elif int(certificate.key_mode, 8) & 0o077:
-        told = "warning", "certificate-file/key-open", f"key with mode {certificate.key_mode}"
+        told = "warning", "certificate-file/key-open", seen("certificate/key-open", mode=certificate.key_mode)
     else:
-        told = "ok", "", f"{names}; {ends}"
+        told = "ok", "", seen(whose, names=cut(certificate.names), ends=ends)
     return *told, left
 
 

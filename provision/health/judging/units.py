@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from provision.health.answers import Restarts, Timer, Unit
-from provision.health.judging.facts import Facts, ago, cut
+from provision.health.judging.facts import Facts
 from provision.health.result import Figure, Finding, Sentence, State, probe_id
 from provision.health.words import TITLES
+from provision.health.words.heard import heard
+from provision.health.words.seen import counted, cut, seen, span
 from provision.model import ResolvedService
 from provision.model.municipality import AcmeTls
 from provision.model.service import UnitProbe
@@ -91,17 +93,21 @@ def _unit(facts: Facts, asked: Asked, unit: Unit) -> Finding:
     count = lately.restarts.get(asked.unit, 0) if lately else 0
     killed = lately.out_of_memory.get(asked.unit, 0) if lately else 0
     state, fault = _opinion(unit, count, killed)
-    said = f"{unit.active} ({unit.sub})" if unit.load != "not-found" else "not installed"
-    measured = f"{said} since {ago(facts, unit.since).removesuffix(' ago')}" if unit.since else said
+    said = heard(f"{unit.active} ({unit.sub})") if unit.load != "not-found" else seen("unit/not-installed")
+    if unit.since:
+        said = seen("unit/since", state=said, span=span(max(0.0, facts.answer.time - unit.since)))
+    measured = [said]
     if unit.result not in ("success", ""):
-        measured += f", {unit.result}"
-    measured += f", {count} restarts in a day" if lately and count else ""
-    measured += f", ended {killed} times for its memory" if killed else ""
+        measured.append(heard(unit.result))
+    if count:
+        measured.append(seen("unit/restarts", count=counted(count, "restarts")))
+    if killed:
+        measured.append(seen("unit/memory", count=counted(killed, "times")))
     return facts.finding(
         asked.probe,
         asked.title,
         state,
-        measured,
+        Sentence.joined(measured),
         fault,
         service=asked.service,
         part="units",
@@ -109,7 +115,7 @@ def _unit(facts: Facts, asked: Asked, unit: Unit) -> Finding:
         if lately
         else (),
         unit=asked.unit,
-        count=killed if fault == "unit/memory" else count,
+        times=counted(killed if fault == "unit/memory" else count, "times"),
     )
 
 
@@ -159,11 +165,11 @@ def _timer(facts: Facts, asked: Asked, timer: Timer) -> Finding:
         fault = "timer/late"
     else:
         state = "ok"
-    measured = f"{timer.active}, last started {ago(facts, timer.last)}"
+    measured = [seen("timer", state=heard(timer.active), ago=facts.ago(timer.last))]
     if timer.running:
-        measured += ", at work"
+        measured.append(seen("timer/at-work"))
     elif timer.last is not None:
-        measured += f", {timer.result or 'no result'}"
+        measured.append(heard(timer.result) if timer.result else seen("timer/no-result"))
     figures = (
         [Figure("timer_last_start_age_seconds", max(0.0, now - timer.last), "s", asked.unit)]
         if timer.last
@@ -173,7 +179,7 @@ def _timer(facts: Facts, asked: Asked, timer: Timer) -> Finding:
         asked.probe,
         asked.title,
         state,
-        "not installed" if timer.load == "not-found" else measured,
+        seen("unit/not-installed") if timer.load == "not-found" else Sentence.joined(measured),
         fault,
         service=asked.service,
         part="timers",
@@ -194,7 +200,7 @@ def judge_failed(facts: Facts) -> Finding:
         "units-failed",
         title,
         "warning" if others else "ok",
-        f"failed: {cut(others)}" if others else "none",
+        seen("failed", units=cut(others)) if others else seen("none"),
         "units-failed/some" if others else "",
         part="failed",
         figures=[Figure("units_failed", len(others), warning=0)],

@@ -6,7 +6,8 @@
 - ``schools``: for each id a list of findings. Of version 1: ``service``, ``id``, ``title``, ``state``, ``measured``,
   ``remedy``, ``seconds``; ``state`` may be ``warning`` and ``unknown`` now as well. New: ``host`` (empty: asked from
   outside), ``since``, ``meaning``, ``figures`` (``name``, ``value``, ``unit``, ``label``, ``warning``, ``critical``),
-  ``texts`` (by language ``title``, ``meaning``, ``remedy``). ``meaning`` and ``remedy`` are empty when all is well.
+  ``texts`` (by language ``title``, ``meaning``, ``remedy``, ``measured``). ``measured`` itself is always English.
+  ``meaning`` and ``remedy`` are empty when all is well.
 - ``summary``: for each id ``name``, ``state``, ``asked``, ``seconds``, ``whole`` (everything was asked), ``counts`` (by
   state).
 """
@@ -87,6 +88,7 @@ def _finding(answers: Answers, finding: Finding, lang: Language) -> dict[str, An
             "title": finding.title.in_(language),
             "meaning": finding.meaning.in_(language) if finding.meaning else "",
             "remedy": finding.remedy.in_(language) if finding.remedy else "",
+            "measured": finding.measured.in_(language),
         }
 
     return {
@@ -95,7 +97,7 @@ def _finding(answers: Answers, finding: Finding, lang: Language) -> dict[str, An
         "id": finding.probe,
         **texts(lang),
         "state": finding.state,
-        "measured": finding.measured,
+        "measured": finding.measured.en,
         "since": _stamp(answers.since_of(finding)),
         "seconds": finding.seconds,
         "figures": [asdict(figure) for figure in finding.figures],

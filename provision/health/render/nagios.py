@@ -39,10 +39,11 @@ def as_plugin(schools: Sequence[Answers], lang: Language = "en") -> tuple[str, i
     shown: dict[tuple[str, str], str] = {}
     for answers, finding in bad:
         # Of several schools one thing each; of one school each thing once.
-        which = (answers.school, "" if many else finding.measured)
+        measured = finding.measured.in_(lang)
+        which = (answers.school, "" if many else measured)
         of = f"{answers.school}/" if many else ""
         part = part_name(answers, finding.service, lang)
-        shown.setdefault(which, f"{of}{part}: {line(finding.measured, 100)}")
+        shown.setdefault(which, f"{of}{part}: {line(measured, 100)}")
     count = sum(len(answers.findings) for answers in schools)
     key = "nothing" if not count else "not_well" if bad else "all_well"
     first = " ".join(
@@ -60,7 +61,7 @@ def as_plugin(schools: Sequence[Answers], lang: Language = "en") -> tuple[str, i
         of = f"{answers.school}/" if many else ""
         texts = [
             f"{state_word(finding.state, lang).upper()} {of}{part_name(answers, finding.service, lang)}: "
-            f"{title(finding, lang)}: {finding.measured}",
+            f"{title(finding, lang)}: {finding.measured.in_(lang)}",
         ]
         for sentence in (finding.meaning, finding.remedy):
             # Said once, where it holds for several.

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from provision import __version__, paths
@@ -53,6 +52,8 @@ def as_page(
         zone: of the times, called ``zone_name``.
         now: where the lines end.
     """
+    import jinja2
+
     css = (paths.TEMPLATES / "health" / "health.css").read_text(encoding="utf-8")
     texts = TEXTS[lang]
     environment = jinja2.Environment(
@@ -107,7 +108,9 @@ def _school(
         "word": state_word(answers.state, lang),
         "summary": summary(answers, lang),
         "whole": answers.whole,
-        "worst": f"{part_name(answers, bad[0].service, lang)}: {line(bad[0].measured, 160)}" if bad else "",
+        "worst": f"{part_name(answers, bad[0].service, lang)}: {line(bad[0].measured.in_(lang), 160)}"
+        if bad
+        else "",
         "asked": since_text(answers.asked, now, zone, lang),
         "took": span(answers.seconds, lang) if answers.seconds >= 1 else "< 1\N{NO-BREAK SPACE}s",
         "history": _line(past, line(answers.name, 120), f"line-{place}", lang),
@@ -138,7 +141,7 @@ def _service(answers: Answers, service: str, lang: Language, zone: tzinfo) -> di
                         "word": state_word(finding.state, lang),
                         "title": title(finding, lang),
                         "where": where(finding, lang),
-                        "measured": line(finding.measured),
+                        "measured": line(finding.measured.in_(lang)),
                         "since": since_text(answers.since_of(finding), answers.asked, zone, lang),
                     }
                     for finding in group

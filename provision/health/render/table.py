@@ -65,7 +65,7 @@ def show_table(
                         _STYLES[finding.state],
                     ),
                     Text(f"{title(finding, lang)} ({where(finding, lang)})"),
-                    Text(line(finding.measured)),
+                    Text(line(finding.measured.in_(lang))),
                     Text(since_text(answers.since_of(finding), answers.asked, zone, lang), "quiet"),
                 )
             target.print(rows)
@@ -90,7 +90,7 @@ def _sizes(answers: Answers, width: int, lang: Language, zone: tzinfo) -> tuple[
         (cell_len(f"{title(finding, lang)} ({where(finding, lang)})") for finding in answers.findings),
         default=10,
     )
-    measured = max((cell_len(line(finding.measured)) for finding in answers.findings), default=10)
+    measured = max((cell_len(line(finding.measured.in_(lang))) for finding in answers.findings), default=10)
     if asked + measured > left:
         asked = min(asked, max(left - measured, left * 3 // 5))
         measured = left - asked

@@ -160,9 +160,9 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "disk/filling": Fault(
         Sentence(
-            ca="El disc ({point}) s'omple: tal com creix ara, serà ple d'aquí a {days} dies.",
-            es="El disco ({point}) se llena: tal como crece ahora, estará lleno dentro de {days} días.",
-            en="The disk ({point}) is filling up: as it grows now, it is full in {days} days.",
+            ca="El disc ({point}) s'omple: tal com creix ara, serà ple d'aquí a {days}.",
+            es="El disco ({point}) se llena: tal como crece ahora, estará lleno dentro de {days}.",
+            en="The disk ({point}) is filling up: as it grows now, it is full in {days}.",
         ),
         Sentence(
             ca="Truqueu a l'ajuntament aquesta setmana: cal fer lloc o posar-hi un disc més gran.",
@@ -241,11 +241,11 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "clock/off": Fault(
         Sentence(
-            ca="El rellotge del servidor va {seconds} segons malament: la gent pot no poder entrar, i les "
+            ca="El rellotge del servidor va {seconds} malament: la gent pot no poder entrar, i les "
             "hores no són certes.",
-            es="El reloj del servidor va {seconds} segundos mal: puede que la gente no pueda entrar, y las "
+            es="El reloj del servidor va {seconds} mal: puede que la gente no pueda entrar, y las "
             "horas no son ciertas.",
-            en="The clock of the server is {seconds} seconds off: people may be unable to log in, and times "
+            en="The clock of the server is {seconds} off: people may be unable to log in, and times "
             "are wrong.",
         ),
         APPLY_ALL,
@@ -266,9 +266,9 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "updates/waiting": Fault(
         Sentence(
-            ca="Hi ha {count} actualitzacions de seguretat per posar. Normalment es posen soles cada dia.",
-            es="Hay {count} actualizaciones de seguridad por poner. Normalmente se ponen solas cada día.",
-            en="{count} security updates wait. They usually install themselves every day.",
+            ca="Hi ha {updates} per posar. Normalment es posen soles cada dia.",
+            es="Hay {updates} por poner. Normalmente se ponen solas cada día.",
+            en="{updates}. They usually install themselves every day.",
         ),
         Sentence(
             ca="Si demà encara hi són, truqueu a l'ajuntament.",
@@ -278,11 +278,11 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "updates/old": Fault(
         Sentence(
-            ca="Fa {days} dies que el servidor no mira si hi ha actualitzacions de seguretat: en pot faltar "
+            ca="Fa {days} que el servidor no mira si hi ha actualitzacions de seguretat: en pot faltar "
             "alguna.",
-            es="Hace {days} días que el servidor no mira si hay actualizaciones de seguridad: puede faltar "
+            es="Hace {days} que el servidor no mira si hay actualizaciones de seguridad: puede faltar "
             "alguna.",
-            en="The server has not looked for security updates for {days} days: some may be missing.",
+            en="The server has not looked for security updates for {days}: some may be missing.",
         ),
         APPLY_ALL,
     ),
@@ -311,9 +311,9 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "journal/many": Fault(
         Sentence(
-            ca="{unit} escriu el mateix error un cop i un altre ({count} cops en un dia).",
-            es="{unit} escribe el mismo error una y otra vez ({count} veces en un día).",
-            en="{unit} writes the same error again and again ({count} times in a day).",
+            ca="{unit} escriu el mateix error un cop i un altre ({times} en un dia).",
+            es="{unit} escribe el mismo error una y otra vez ({times} en un día).",
+            en="{unit} writes the same error again and again ({times} in a day).",
         ),
         Sentence(
             ca="Si algú nota que una cosa no va, llegiu aquest error a l'ajuntament.",

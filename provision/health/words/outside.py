@@ -196,9 +196,9 @@ DOOR_TITLES: dict[str, Sentence] = {
 DOOR: dict[str, tuple[Sentence, Sentence]] = {
     "ending": (
         Sentence(
-            "El certificat de {hostname} caduca d'aquí a {days} dies: després els navegadors no obriran {service}.",
-            "El certificado de {hostname} caduca dentro de {days} días: después los navegadores no abrirán {service}.",
-            "The certificate of {hostname} ends in {days} days: then browsers will not open {service}.",
+            "El certificat de {hostname} caduca d'aquí a {days}: després els navegadors no obriran {service}.",
+            "El certificado de {hostname} caduca dentro de {days}: después los navegadores no abrirán {service}.",
+            "The certificate of {hostname} ends in {days}: then browsers will not open {service}.",
         ),
         Sentence(
             "Executeu provision apply {school} --service {id}, o truqueu a l'ajuntament.",
@@ -232,9 +232,9 @@ DOOR: dict[str, tuple[Sentence, Sentence]] = {
     ),
     "slow": (
         Sentence(
-            "{service} va lent: la gent espera {seconds} segons cada pàgina.",
-            "{service} va lento: la gente espera {seconds} segundos cada página.",
-            "{service} is slow: people wait {seconds} seconds for each page.",
+            "{service} va lent: la gent espera {seconds} cada pàgina.",
+            "{service} va lento: la gente espera {seconds} cada página.",
+            "{service} is slow: people wait {seconds} for each page.",
         ),
         Sentence(
             "Mireu en aquesta mateixa taula la memòria, la càrrega i els treballadors de PHP del servidor; si no hi "

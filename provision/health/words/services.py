@@ -118,12 +118,11 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "unit/restarts": Fault(
         Sentence(
-            ca="{unit} s'ha aturat {count} cops en un dia i ha tornat a arrencar: qui treballava amb {title} "
+            ca="{unit} s'ha aturat {times} en un dia i ha tornat a arrencar: qui treballava amb {title} "
             "ho ha notat.",
-            es="{unit} se ha parado {count} veces en un día y ha vuelto a arrancar: quien trabajaba con "
+            es="{unit} se ha parado {times} en un día y ha vuelto a arrancar: quien trabajaba con "
             "{title} lo ha notado.",
-            en="{unit} stopped {count} times in a day and started again: those who worked with {title} "
-            "noticed.",
+            en="{unit} stopped {times} in a day and started again: those who worked with {title} noticed.",
         ),
         Sentence(
             ca="Truqueu a l'ajuntament i digueu-los les hores; els errors del servidor són en aquesta "
@@ -135,9 +134,9 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "unit/memory": Fault(
         Sentence(
-            ca="El servidor ha acabat {unit} perquè feia servir massa memòria ({count} cops en un dia).",
-            es="El servidor ha terminado {unit} porque usaba demasiada memoria ({count} veces en un día).",
-            en="The server ended {unit} because it took too much memory ({count} times in a day).",
+            ca="El servidor ha acabat {unit} perquè feia servir massa memòria ({times} en un dia).",
+            es="El servidor ha terminado {unit} porque usaba demasiada memoria ({times} en un día).",
+            en="The server ended {unit} because it took too much memory ({times} in a day).",
         ),
         Sentence(
             ca="Truqueu a l'ajuntament: el servidor necessita més memòria, o un servei en fa servir massa.",
@@ -218,9 +217,9 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "php-fpm/queue": Fault(
         Sentence(
-            ca="Hi ha {count} peticions que esperen un treballador de PHP: {title} va lent.",
-            es="Hay {count} peticiones que esperan un proceso de PHP: {title} va lento.",
-            en="{count} requests wait for a PHP worker: {title} is slow.",
+            ca="Hi ha {requests} un treballador de PHP: {title} va lent.",
+            es="Hay {requests} un proceso de PHP: {title} va lento.",
+            en="{requests} for a PHP worker: {title} is slow.",
         ),
         Sentence(
             ca="Torneu-ho a mirar d'aquí a uns minuts; si és així cada dia, digueu-ho a l'ajuntament.",
@@ -392,9 +391,9 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "certificate-file/ending": Fault(
         Sentence(
-            ca="El certificat de {hostname} caduca d'aquí a {days} dies i ja s'hauria d'haver renovat.",
-            es="El certificado de {hostname} caduca dentro de {days} días y ya se debería haber renovado.",
-            en="The certificate of {hostname} ends in {days} days and should have been renewed by now.",
+            ca="El certificat de {hostname} caduca d'aquí a {days} i ja s'hauria d'haver renovat.",
+            es="El certificado de {hostname} caduca dentro de {days} y ya se debería haber renovado.",
+            en="The certificate of {hostname} ends in {days} and should have been renewed by now.",
         ),
         APPLY,
     ),

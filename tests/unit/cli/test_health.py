@@ -141,10 +141,44 @@ def test_a_plugin_that_cannot_ask_is_unknown_and_not_critical(tmp_path: Path, wo
         ("escola-marinada", "-w", tmp_path),
         ("no-such-school", "-w", workspace),
         ("-w", workspace),
+        ("escola-marinada", "-w", workspace, "--every", "none"),
+        ("escola-marinada", "-w", workspace, "--evry", "5"),
+        ("escola-marinada", "-w", workspace, "--output", tmp_path / "nowhere" / "file"),
     ):
         done = call(*words, "--format", "nagios")
         assert done.exit_code == 3
         assert done.stdout.startswith("HEALTH UNKNOWN - ")
+
+
+def test_a_plugin_names_the_first_mistake_of_the_configuration(workspace: Path) -> None:
+    file = workspace / "schools" / "escola-marinada.yml"
+    file.write_text(file.read_text().replace("hosts:", "host:"))
+    done = call("escola-marinada", "-w", workspace, "--format", "nagios")
+    assert done.exit_code == 3
+    assert "schools/escola-marinada.yml:" in done.stdout and "hosts" in done.stdout
+    assert "Problem(" not in done.stdout
+
+
+def test_a_file_that_cannot_be_written_is_told_before_schools_are_asked(
+    tmp_path: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_ask", lambda *_, **__: pytest.fail("asked"))
+    with pytest.raises(UsageError, match="no directory") as caught:
+        call("escola-marinada", "-w", workspace, "--html", "--output", tmp_path / "nowhere" / "file")
+    assert caught.value.remedy.startswith("mkdir -p ")
+    with pytest.raises(UsageError, match="is a directory"):
+        call("escola-marinada", "-w", workspace, "--html", "--output", tmp_path)
+
+
+def test_a_school_of_which_nothing_answers_is_3_although_its_name_is_known(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def off(_w: object, school: ResolvedSchool, *_: object, **__: object) -> Answers:
+        silent = [finding("page", "unreachable"), finding("unit", "unknown", host="main")]
+        return answers(school.id, finding("dns"), *silent, finding("probe", "unreachable", host="main"))
+
+    monkeypatch.setattr(asking, "ask_school", off)
+    assert call("escola-marinada", "-w", workspace).exit_code == 3
 
 
 def test_metrics_for_all_schools_go_into_a_file_that_the_collector_may_read(
@@ -190,6 +224,12 @@ def test_history_tells_what_was_found_before_and_since_when(
     assert found["schema"] == "provision/health-history/v1"
     assert [check["state"] for check in found["checks"]] == ["ok", "problem", "problem"]
     assert found["now"][0]["since"] == found["checks"][1]["time"]
+
+
+def test_a_mistyped_command_is_not_taken_for_a_school(workspace: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        call("histroy", "escola-marinada", "-w", workspace)
+    assert caught.value.remedy == "Did you mean: provision health history?"
 
 
 def test_a_school_that_is_called_history_can_be_asked_as_well(

@@ -17,9 +17,9 @@ from provision.cli import health
 from provision.cli.output import _Mode
 from provision.cli.school import _description, school_data
 from provision.engine import support as bringing
+from provision.engine.asking import as_support
 from provision.engine.connections import Connections
 from provision.engine.ssh import Answer, Connection
-from provision.engine.support import as_support
 from provision.engine.variables import build_inventory
 from provision.errors import LockedError, RefusedError, UsageError
 from provision.health.inside import COMMAND

@@ -66,7 +66,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_each_test_is_a_finding_with_its_rule_as_title(ask: Any) -> None:
     found = {one.probe: one for one in ask()}
     good = found["deep:the_name_comes_from_the_environment"]
-    assert (good.state, good.measured) == ("ok", "passed")
+    assert (good.state, good.measured.en) == ("ok", "passed")
     assert good.title.en == "Acceptance test: The name comes from the environment"
     assert found["deep:no_password_reaches_the_tests"].state == "ok"
     bad = found["deep:a_rule_that_is_not_kept_start_"]
@@ -75,15 +75,15 @@ def test_each_test_is_a_finding_with_its_rule_as_title(ask: Any) -> None:
     assert bad.remedy
     assert bad.remedy.en.startswith("Run “provision apply")
     assert found["deep:what_cannot_be_prepared"].state == "problem"
-    assert "the server is away" in found["deep:what_cannot_be_prepared"].measured
+    assert "the server is away" in found["deep:what_cannot_be_prepared"].measured.en
     assert found["deep:left_out"].state == "unknown"
 
 
 def test_what_a_hostile_server_makes_a_test_say_is_bounded_and_steers_no_terminal(ask: Any) -> None:
     for one in ask():
-        text = one.measured + one.title.en + one.probe
+        text = one.measured.en + one.title.en + one.probe
         assert "\x1b" not in text
-        assert len(one.measured) <= 300
+        assert len(one.measured.en) <= 300
 
 
 @pytest.mark.parametrize("tests", ["import nothing_like_that\n", "", "def test_x(:\n"])
@@ -97,7 +97,7 @@ def test_tests_that_do_not_run_say_so_in_one_finding(ask: Any, tests: str) -> No
 def test_tests_that_hang_are_ended_and_what_was_found_stays(ask: Any) -> None:
     found = ask("import time\ndef test_quick():\n    pass\ndef test_slow():\n    time.sleep(60)\n", limit=6.0)
     assert [one.probe for one in found] == ["deep:quick", "deep"]
-    assert found[1].measured == "not ended after 6 s"
+    assert found[1].measured.en == "not ended after 6 s"
 
 
 def test_a_service_without_such_tests_has_none(ask: Any) -> None:
@@ -108,7 +108,7 @@ def test_where_sudo_asks_for_a_password_it_is_said(ask: Any, monkeypatch: pytest
     host = next(iter(SCHOOL.hosts.values()))
     monkeypatch.setitem(SCHOOL.hosts, WIKI.host, replace(host, become_password=True))
     (found,) = ask()
-    assert found.measured == "sudo asks for a password on this server"
+    assert found.measured.en == "sudo asks for a password on this server"
 
 
 @pytest.mark.parametrize(

@@ -25,14 +25,15 @@ def finding(
     *,
     service: str = "pads",
     host: str = "",
-    measured: str = "answers 200",
+    measured: str | Sentence = "answers 200",
     meaning: str = "Nobody can write.",
     remedy: str = "Run provision apply escola-mar, or call the city.",
     figures: tuple[Figure, ...] = (),
 ) -> Finding:
     bad = state != "ok"
+    seen = measured if isinstance(measured, Sentence) else Sentence.plain(measured)
     return Finding(
-        service, host, probe, words(f"Question {probe}"), state, measured,
+        service, host, probe, words(f"Question {probe}"), state, seen,
         words(meaning) if bad else None, words(remedy) if bad else None, 0.12, figures,
     )  # fmt: skip
 
@@ -57,7 +58,7 @@ def answers(school: str = "escola-mar", *findings: Finding, name: str = "Escola 
 def hostile() -> Answers:
     """Every field that a server, a role or a school file has a say in, at its worst."""
     evil = Finding(
-        HOSTILE, HOSTILE, "page", Sentence(HOSTILE, HOSTILE, HOSTILE), "problem", HOSTILE,
+        HOSTILE, HOSTILE, "page", Sentence(HOSTILE, HOSTILE, HOSTILE), "problem", Sentence.plain(HOSTILE),
         Sentence(HOSTILE, HOSTILE, HOSTILE), Sentence(HOSTILE, HOSTILE, HOSTILE), 1.0,
         (Figure("disk_free_bytes", 1.5, "B", HOSTILE), Figure("errors_total", 2)),
     )  # fmt: skip

@@ -142,7 +142,7 @@ def test_a_host_that_never_answers_is_late_and_its_pages_are_told_all_the_same()
     found = by_probe(gave)
     assert found["page"].state == "ok"
     assert [found[name].state for name in ("unit", "tasks", "api")] == ["unreachable"] * 3
-    assert found["unit"].measured.startswith("not answered when")
+    assert found["unit"].measured.en.startswith("not answered when")
     assert gave.state == "problem"
 
 
@@ -157,7 +157,7 @@ def test_a_host_that_cannot_be_asked_is_not_known_and_says_why_and_what_to_do() 
     gave = ask_school(WORKSPACE, SCHOOL, [WIKI], refused)
     found = by_probe(gave)
     assert found["page"].state == "ok"
-    assert (found["unit"].state, found["unit"].measured) == ("unknown", "not asked: no sudo password")
+    assert (found["unit"].state, found["unit"].measured.en) == ("unknown", "not asked: no sudo password")
     asked = found["asked"]
     assert (asked.service, asked.host, asked.state) == ("host", "main", "unknown")
     assert asked.remedy
@@ -180,8 +180,8 @@ def test_a_host_that_cannot_be_asked_is_not_known_and_says_why_and_what_to_do() 
 def test_a_hostile_answer_of_a_host_is_bounded_text_in_a_finding(out: str) -> None:
     gave = ask(lambda *_: (0, out))
     for one in gave.findings:
-        assert len(one.measured) <= 300
-        assert bare(one.measured)
+        assert len(one.measured.en) <= 300
+        assert bare(one.measured.en)
     assert by_probe(gave)["page"].state == "ok"
     assert by_probe(gave)["unit"].state != "ok" or "true" in out
 
@@ -198,8 +198,8 @@ def test_the_inside_of_a_host_is_asked_instead_of_its_own_questions_where_there_
 
     found = by_probe(ask(inside=inside))
     assert found["disk:/"].state == "warning"
-    assert found["unit"].measured == "answers 200"
-    assert (found["api"].state, found["api"].measured) == ("unknown", "not asked: nothing is told of it")
+    assert found["unit"].measured.en == "answers 200"
+    assert (found["api"].state, found["api"].measured.en) == ("unknown", "not asked: nothing is told of it")
 
 
 def test_a_fault_of_our_own_in_one_place_is_told_and_spoils_nothing_else() -> None:
@@ -208,11 +208,12 @@ def test_a_fault_of_our_own_in_one_place_is_told_and_spoils_nothing_else() -> No
 
     found = by_probe(ask(inside=inside))
     assert found["page"].state == "ok"
-    assert found["unit"].measured == "not asked: ZeroDivisionError: x"
+    assert found["unit"].measured.en == "not asked: ZeroDivisionError: x"
 
 
 def test_a_school_is_unreachable_only_where_nothing_of_it_answers() -> None:
     assert overall(["unreachable", "unreachable"]) == "unreachable"
+    assert overall(["unreachable", "unknown"]) == "unreachable"
     assert overall(["unreachable", "ok"]) == "problem"
     assert overall(["warning", "unknown", "ok"]) == "warning"
     assert overall(["unknown", "ok"]) == "unknown"
@@ -264,6 +265,6 @@ def test_a_school_whose_asking_fails_is_not_known_and_the_others_are_told() -> N
 
     gave = {each.school: each for each in ask_many(schools(3), one)}
     assert gave["escola-1"].state == "unknown"
-    assert gave["escola-1"].findings[0].measured == "the vault cannot be opened"
+    assert gave["escola-1"].findings[0].measured.en == "the vault cannot be opened"
     assert gave["escola-0"].state == gave["escola-2"].state == "ok"
     assert gave["escola-0"].asked == NOW

@@ -6,7 +6,8 @@ from dataclasses import fields
 from provision.health import ProbeResult
 from provision.health.history import read_history, remember
 from provision.health.render import as_document, history_document
-from tests.unit.health.sample import HOSTILE, answers, bare, finding, hostile
+from provision.health.result import LANGUAGES
+from tests.unit.health.sample import HOSTILE, answers, bare, finding, hostile, words
 
 
 def test_the_fields_of_version_1_are_there_with_the_same_meaning() -> None:
@@ -35,6 +36,18 @@ def test_what_version_2_adds_is_there() -> None:
     assert document["state"] == "problem"
     assert document["summary"]["escola-mar"]["counts"]["warning"] == 1
     assert document["summary"]["escola-sol"]["state"] == "ok"
+
+
+def test_measured_stays_english_and_is_told_in_each_language_beside_it() -> None:
+    seen = answers("escola-mar", finding(measured=words("Seen")))
+    for lang in LANGUAGES:
+        found = as_document([seen], lang)["schools"]["escola-mar"][0]
+        assert found["measured"] == "Seen (en)"
+        assert [found["texts"][one]["measured"] for one in LANGUAGES] == [
+            "Seen (ca)",
+            "Seen (es)",
+            "Seen (en)",
+        ]
 
 
 def test_no_text_in_it_steers_a_terminal_that_shows_it() -> None:

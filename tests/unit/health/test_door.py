@@ -127,12 +127,12 @@ def test_a_door_as_it_should_be_is_well_in_all_four_ways(look: Callable[..., dic
     assert {name: one.state for name, one in found.items()} == dict.fromkeys(
         ("dns", "tls", "headers", "answer"), "ok"
     )
-    assert found["tls"].measured.startswith("TLSv1.3, by Vila, ends in 80 days")
+    assert found["tls"].measured.en.startswith("TLSv1.3, by Vila, ends in 80 days")
     assert {figure.name for figure in found["tls"].figures} == {
         "tls_certificate_left_seconds",
         "tls_handshake_seconds",
     }
-    assert found["answer"].measured.startswith("302 after ")
+    assert found["answer"].measured.en.startswith("302 after ")
 
 
 @pytest.mark.parametrize(("days", "state"), [(13, "warning"), (2, "problem")])
@@ -154,7 +154,7 @@ def test_a_certificate_that_browsers_refuse_is_a_problem_with_their_reason(
     found = look(**more)
     assert set(found) == {"dns", "tls"}
     assert found["tls"].state == "problem"
-    assert said in found["tls"].measured
+    assert said in found["tls"].measured.en
 
 
 def test_a_server_that_still_speaks_an_old_protocol_is_named(look: Callable[..., dict[str, Finding]]) -> None:
@@ -164,12 +164,12 @@ def test_a_server_that_still_speaks_an_old_protocol_is_named(look: Callable[...,
 
     found = look(change=old)["tls"]
     assert found.state == "warning"
-    assert "still speaks TLSv1.1" in found.measured
+    assert "still speaks TLSv1.1" in found.measured.en
 
 
 def test_headers_that_are_missing_are_named(look: Callable[..., dict[str, Finding]]) -> None:
     found = look(GOOD.replace("referrer-policy: x\r\n", ""))["headers"]
-    assert (found.state, found.measured) == ("warning", "missing: referrer-policy")
+    assert (found.state, found.measured.en) == ("warning", "missing: referrer-policy")
 
 
 def test_a_slow_answer_is_a_warning_with_its_seconds(
@@ -185,7 +185,7 @@ def test_what_is_no_http_is_told_as_the_answer_that_is_missing(
 ) -> None:
     found = look(answer)
     assert set(found) == {"dns", "tls", "answer"} or answer == "HTTP/1.1 200"
-    assert "\x1b" not in "".join(one.measured for one in found.values())
+    assert "\x1b" not in "".join(one.measured.en for one in found.values())
 
 
 def test_a_name_that_nobody_knows_is_told_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ def test_each_reason_for_staying_outside_has_its_own_words(
     error: RefusedError, state: str, meaning: str, remedy: str
 ) -> None:
     found, others = told(error)
-    assert (found.state, found.measured) == (state, error.message)
+    assert (found.state, found.measured.en) == (state, error.message)
     assert found.meaning
     assert found.remedy
     assert meaning in found.meaning.en

@@ -25,15 +25,15 @@ DIRECTION = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2
 
 
 def texts(finding: Finding) -> list[str]:
-    told = [finding.title, *(one for one in (finding.meaning, finding.remedy) if one)]
+    told = [finding.title, finding.measured, *(one for one in (finding.meaning, finding.remedy) if one)]
     labels = [figure.label for figure in finding.figures]
-    return [finding.probe, finding.measured, *labels, *(one.in_(lang) for one in told for lang in LANGUAGES)]
+    return [finding.probe, *labels, *(one.in_(lang) for one in told for lang in LANGUAGES)]
 
 
 def harmless(findings: list[Finding]) -> None:
     assert findings
     for finding in findings:
-        assert len(finding.measured) <= MEASURED_LIMIT
+        assert all(len(finding.measured.in_(lang)) <= MEASURED_LIMIT for lang in LANGUAGES)
         assert len(finding.figures) <= FIGURES_LIMIT
         for text in texts(finding):
             assert len(text) <= SENTENCE_LIMIT
@@ -65,7 +65,7 @@ def test_every_text_of_an_answer_may_be_hostile() -> None:
     findings = ask(answered(poisoned(healthy(), EVIL.rstrip("\ud800"))))
     harmless(findings)
     # They were taken in, not only thrown away as a whole.
-    assert any("owned" in one.measured for one in findings)
+    assert any("owned" in one.measured.en for one in findings)
 
 
 def test_names_that_a_server_chooses_may_be_hostile() -> None:
@@ -90,8 +90,8 @@ def test_a_page_and_a_spreadsheet_get_what_they_need_from_those_who_write_them()
     parts = healthy()
     parts["databases"] = {"up": False, "error": '=HYPERLINK("http://evil") <img src=x onerror=alert(1)>'}
     (found,) = [one for one in ask(answered(parts)) if one.probe == "database:wiki"]
-    assert "<img" in found.measured and "<" not in html.escape(found.measured)
-    assert guarded(found.measured).startswith("'=")
+    assert "<img" in found.measured.en and "<" not in html.escape(found.measured.en)
+    assert guarded(found.measured.en).startswith("'=")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_what_is_no_answer_is_one_problem_and_nothing_else(said: str) -> None:
 
 def test_an_answer_that_is_too_long_is_not_read_at_all() -> None:
     findings = ask(" " * (ANSWER_LIMIT + 1))
-    assert probe_of(findings).measured == "the answer is too long"
+    assert probe_of(findings).measured.en == "the answer is too long"
 
 
 @pytest.mark.parametrize("name", PARTS)

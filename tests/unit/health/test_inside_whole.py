@@ -98,7 +98,7 @@ def test_what_the_program_answers_is_what_is_understood_here(
     ):
         findings = inside(school(service()), [service()], "main", run_on, managed=MANAGED)
     states = {(one.service, one.probe): one.state for one in findings}
-    told = {one.probe: one.measured for one in findings}
+    told = {one.probe: one.measured.en for one in findings}
     assert {probe for probe, measured in told.items() if "could not" in measured} == set(), told
     # What is wrong here is wrong on purpose: no server on the port, a damaged certificate, an update, another file.
     assert {key for key, state in states.items() if state != "ok" and key[1] not in ("load", "disk:/", "inodes:/")} == {

@@ -6,8 +6,9 @@ import pytest
 
 from provision.health.render import as_plugin, as_unknown
 from provision.health.render.nagios import LIMIT
-from provision.health.result import Figure, State
-from tests.unit.health.sample import answers, bare, finding, hostile
+from provision.health.result import LANGUAGES, Figure, State
+from provision.model.municipality import Language
+from tests.unit.health.sample import answers, bare, finding, hostile, words
 
 DATA = re.compile(
     r"'([^'=|]+)'=(-?[0-9.e+]+)(s|%|B|c)?(?:;(-?[0-9.e+]+:?)?)?(?:;(-?[0-9.e+]+:?)?)?(?:;(-?[0-9.e+]+)?)?(?:;(-?[0-9.e+]+)?)?"
@@ -43,6 +44,13 @@ def test_word_and_exit_code_fit_the_worst_state(states: list[State], word: str, 
     text, exit_code = as_plugin([gave])
     assert text.startswith(f"escola-mar {word} - ")
     assert exit_code == code
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_what_was_measured_is_in_the_language_that_is_asked_for(lang: Language) -> None:
+    text, _ = as_plugin([answers("escola-mar", finding("page", "problem", measured=words("Seen")))], lang)
+    assert set(re.findall(r"Seen \(\w+\)", text)) == {f"Seen ({lang})"}
+    assert f"Seen ({lang})" in text.splitlines()[0]
 
 
 def test_nothing_asked_is_unknown() -> None:

@@ -11,7 +11,7 @@ from provision.health.render.words import STATE_SIGNS, STATE_WORDS, TEXTS
 from provision.health.result import LANGUAGES, STATES
 from provision.paths import TEMPLATES
 from tests.unit.audit.report.test_contrast import contrast
-from tests.unit.health.sample import HOSTILE, NOW, answers, bare, finding, hostile, past
+from tests.unit.health.sample import HOSTILE, NOW, answers, bare, finding, hostile, past, words
 
 CSS = (TEMPLATES / "health" / "health.css").read_text("utf-8")
 
@@ -55,7 +55,8 @@ def test_what_is_not_well_is_open_and_says_what_it_means_and_what_to_do() -> Non
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_all_of_it_is_in_the_language_that_is_asked_for(lang: str) -> None:
-    html = page(lang=lang)
+    html = page(answers("escola-mar", finding("page", "problem", measured=words("Seen"))), lang=lang)
+    assert set(re.findall(r"Seen \(\w+\)", html)) == {f"Seen ({lang})"}
     assert f'<html lang="{lang}">' in html
     assert TEXTS[lang]["title"] in html  # type: ignore[index]
     assert not [other for other in set(LANGUAGES) - {lang} if f"({other})" in html]

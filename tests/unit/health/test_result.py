@@ -23,7 +23,7 @@ PLAIN = Sentence("ca", "es", "en")
 
 
 def finding(probe: str = "disk:/", measured: str = "", meaning: Sentence = PLAIN) -> Finding:
-    return Finding("host", "main", probe, PLAIN, "problem", measured, meaning, None, 0.1)
+    return Finding("host", "main", probe, PLAIN, "problem", Sentence.plain(measured), meaning, None, 0.1)
 
 
 def test_a_sentence_is_told_in_each_language() -> None:
@@ -34,6 +34,16 @@ def test_a_sentence_is_told_in_each_language() -> None:
 def test_values_stand_in_the_places_of_their_names_each_in_its_language() -> None:
     sentence = Sentence("{title}: {n}", "{title} - {n}", "{n} of {title}")
     assert sentence.filled(n=3, title=PLAIN) == Sentence("ca: 3", "es - 3", "3 of en")
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [("Etherpad", "d'Etherpad"), ("l'Òscar", "de l'Òscar"), ("Òscar", "d'Òscar"), ("Moodle", "de Moodle")],
+)
+def test_catalan_says_de_as_it_is_said(value: str, wanted: str) -> None:
+    assert Sentence(*["una part de {n}"] * 3).filled(n=value) == Sentence(
+        f"una part {wanted}", f"una part de {value}", f"una part de {value}"
+    )
 
 
 @pytest.mark.parametrize("value", ["{n.__class__}", "{title}", "{0}", "%s", "{", "}}", "\\1", "\\g<0>"])
@@ -57,14 +67,14 @@ def test_no_value_steers_a_terminal_or_fills_a_screen(value: str) -> None:
 def test_a_finding_is_bounded_and_on_one_line(measured: str, meaning: str) -> None:
     made = finding(measured=measured, meaning=Sentence(meaning, meaning, meaning))
     assert made.meaning
-    for text, limit in ((made.measured, MEASURED_LIMIT), (made.meaning.ca, SENTENCE_LIMIT)):
+    for text, limit in ((made.measured.ca, MEASURED_LIMIT), (made.meaning.ca, SENTENCE_LIMIT)):
         assert len(text) <= limit
         assert not set(text) & {"\x1b", "\x9b", "\n", "\r", "\t", "\x07", "\u202e"}
 
 
 def test_more_figures_than_anybody_wants_are_left_out() -> None:
     figures = tuple(Figure("n", number) for number in range(1000))
-    made = Finding("host", "", "x", PLAIN, "ok", "", None, None, 0.0, figures)
+    made = Finding("host", "", "x", PLAIN, "ok", PLAIN, None, None, 0.0, figures)
     assert len(made.figures) == FIGURES_LIMIT
 
 

@@ -12,7 +12,7 @@ from provision.health.history import Change, Check, History
 from provision.health.render import show_history, show_table
 from provision.health.render.words import STATE_SIGNS, STATE_WORDS, TEXTS
 from provision.health.result import LANGUAGES, STATES
-from tests.unit.health.sample import HOSTILE, NOW, answers, bare, finding, hostile
+from tests.unit.health.sample import HOSTILE, NOW, answers, bare, finding, hostile, words
 
 MADRID = ZoneInfo("Europe/Madrid")
 
@@ -36,8 +36,9 @@ def test_what_is_not_well_has_a_sentence_on_what_it_means_and_one_on_what_to_do(
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_all_of_it_is_in_the_language_that_is_asked_for(lang: str) -> None:
-    text = shown(answers(), lang)
+    text = shown(answers("escola-mar", finding(), finding("unit", "warning", measured=words("Seen"))), lang)
     others = set(LANGUAGES) - {lang}
+    assert f"Seen ({lang})" in text
     assert f"Question page ({lang})" in text
     assert not [other for other in others if f"({other})" in text]
     assert TEXTS[lang]["means"] in text  # type: ignore[index]
