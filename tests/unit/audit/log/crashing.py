@@ -7,6 +7,7 @@ program of its own, since forking a test worker that has threads is not safe.
 import json
 import os
 import random
+import select
 import signal
 import sys
 import time
@@ -98,7 +99,7 @@ def _kill_at_random(directory: Path, count: int, seed: int) -> dict[str, Any]:
     generator = random.Random(seed)
     kept: list[bytes] = []
     torn = 0
-    for _ in range(count):
+    for number in range(count):
         read, write = os.pipe()
         child = os.fork()
         if child == 0:
@@ -108,6 +109,9 @@ def _kill_at_random(directory: Path, count: int, seed: int) -> dict[str, Any]:
             finally:
                 os._exit(1)
         os.close(write)
+        if number % 2:
+            # On a busy machine every writer would be killed before its first entry.
+            select.select([read], [], [], 60)
         time.sleep(generator.uniform(0.004, 0.035))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
