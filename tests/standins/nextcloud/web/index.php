@@ -2,7 +2,8 @@
 // Login, and an upload, as a browser does them.
 require_once __DIR__ . '/lib/base.php';
 session_start();
-$path = preg_replace('#^/index\.php#', '', (string)parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH));
+// An app's page is that of its folder as well, to which the web server sends browsers.
+$path = rtrim(preg_replace('#^/index\.php#', '', (string)parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH)), '/');
 $name = $_SESSION['name'] ?? null;
 $see = static function (string $place): void {
 	header("Location: $place", true, 303);
@@ -19,7 +20,7 @@ if ($path === '/login' && $_SERVER['REQUEST_METHOD'] === 'POST') {
 	$_SESSION['seen'] = true;
 	echo '<!DOCTYPE html><title>Stand-in</title><form method="post"><input id="user" name="user">',
 		'<input id="password" name="password" type="password"><button type="submit">Log in</button></form>';
-} elseif ($path === '' || $path === '/') {
+} elseif ($path === '') {
 	header('Location: ' . ($name === null ? '/login' : '/apps/files'), true, 302);
 } elseif ($path === '/apps/files' && $name !== null) {
 	if (isset($_FILES['file'])) {
