@@ -9,13 +9,14 @@ from difflib import get_close_matches
 from enum import StrEnum
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, ClassVar, cast
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
+from provision.cli.lazy import LazyGroup
 from provision.cli.options import (
     JsonOption,
     LanguageOption,
@@ -49,9 +50,6 @@ from provision.model.municipality import Language
 
 #: What the group does with words that are none of its commands. No school can be called that: ids are in lower case.
 _ASK = "SCHOOL"
-#: Commands of ``provision.cli.support``.
-_SUPPORT = ("grant", "revoke")
-
 
 #: A wrong option or value: click's ``UsageError``, which Typer keeps in another place with each release.
 _WRONG_USE = cast(type[Exception], typer.BadParameter.__mro__[1])
@@ -67,27 +65,13 @@ class Format(StrEnum):
     nagios = "nagios"
 
 
-class _HealthGroup(TyperGroup):
+class _HealthGroup(LazyGroup):
     """``provision health SCHOOL`` beside ``provision health history SCHOOL``.
 
     A school that is called like one of the commands is asked with ``provision health -- history``.
-    What only ``grant`` and ``revoke`` need is loaded for them alone: nobody who asks a school waits for it.
     """
 
-    def __init__(self, **attributes: Any) -> None:
-        super().__init__(**attributes)
-        self.commands = cast(Any, {**self.commands, **dict.fromkeys(_SUPPORT)})
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - Typer's own
-        """The command of that name; nothing where there is none."""
-        if cmd_name in self.commands and self.commands[cmd_name] is None:
-            from provision.cli import support
-
-            holder = typer.Typer(rich_markup_mode="rich")
-            support.register(holder)
-            group = cast(TyperGroup, typer.main.get_command(holder))
-            self.commands.update(group.commands)
-        return self.commands.get(cmd_name)
+    modules: ClassVar = dict.fromkeys(("grant", "revoke"), "provision.cli.support")
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Words that begin with none of the commands' names are those of the question itself."""
@@ -297,7 +281,7 @@ def _chosen(workspace: Workspace, named: Sequence[str], everyone: bool) -> list[
             "No school is named.", "provision health SCHOOL, or provision health --all; --help has examples"
         )
     if named[0] not in workspace.schools:
-        meant = get_close_matches(named[0], ("history", *_SUPPORT), 1, 0.75)
+        meant = get_close_matches(named[0], ("history", *_HealthGroup.modules), 1, 0.75)
         if meant and not get_close_matches(named[0], workspace.schools, 1):
             raise UsageError(
                 f'There is no school "{named[0]}".', f"Did you mean: provision health {meant[0]}?"

@@ -1,15 +1,13 @@
 """The ``provision`` command: the commands together, and the one place where errors become exit codes."""
 
-import gc
-import importlib
 import os
 import sys
-from typing import Annotated, Any, NoReturn, cast
+from typing import Annotated, ClassVar, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 import provision
+from provision.cli.lazy import LazyGroup
 from provision.cli.output import console, emit_json, errors, json_wanted
 from provision.errors import ConfigurationError, ProvisionError, RefusedError
 
@@ -25,38 +23,8 @@ COMMANDS = (
 )  # fmt: skip
 
 
-class _Commands(TyperGroup):
-    """Loads a command only when it is asked for: a short question does not wait for what all the others need."""
-
-    def __init__(self, **attributes: Any) -> None:
-        super().__init__(**attributes)
-        # The names are there at once: for suggestions after a typing mistake.
-        self.commands = cast(Any, dict.fromkeys(COMMANDS))
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - Typer's own
-        """The command of that name; nothing where there is none."""
-        if cmd_name in self.commands and self.commands[cmd_name] is None:
-            self.commands[cmd_name] = _load(cmd_name)
-        return self.commands.get(cmd_name)
-
-
-def _load(name: str) -> Any:
-    # What is loaded stays for good: looking through it for rubbish again and again takes a tenth of the time.
-    gc.disable()
-    try:
-        module = importlib.import_module(f"provision.cli.{name}")
-    finally:
-        gc.freeze()
-        gc.enable()
-    holder = typer.Typer(rich_markup_mode="rich")
-    # With a callback it stays a group, however few commands it has.
-    holder.callback()(lambda: None)
-    if hasattr(module, "register"):
-        module.register(holder)
-    else:
-        holder.add_typer(module.app, name=name)
-    group = typer.main.get_command(holder)
-    return cast(TyperGroup, group).commands[name]
+class _Commands(LazyGroup):
+    modules: ClassVar = {name: f"provision.cli.{name}" for name in COMMANDS}
 
 
 app = typer.Typer(
