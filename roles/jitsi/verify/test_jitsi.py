@@ -435,8 +435,10 @@ def test_the_logs_of_bridge_and_focus_go_after_some_days_however_little_is_writt
     host: Any, name: str
 ) -> None:
     told = host.run(f"logrotate --debug /etc/logrotate.d/{name}").stderr
-    found = re.search(r"after 1 days \((\d+) rotations\)", told)
+    # Each release of logrotate says it in another order.
+    found = re.search(r"\((\d+) rotations\)", told)
     assert found, told
+    assert "after 1 days" in told
     assert 1 <= int(found[1]) <= 365
     assert "empty log files are rotated" in told
     assert "old logs are removed" in told
