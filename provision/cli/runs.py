@@ -138,6 +138,9 @@ def _show_task(task: dict[str, Any]) -> None:
     seconds = task["duration_ms"] / 1000
     said = f"{task['at']} {task['host']} {task['role']}: {task['name']} [{task['status']}, {seconds:.1f} s]"
     console.print(Text(said, style))
+    # Who was cut by --force is said here, and it is no error.
+    for note in task.get("notes", []):
+        console.print(Text(f"note: {note}", "warn"))
     for key in ("diff", "error"):
         if task.get(key):
             console.print(Text(task[key]))

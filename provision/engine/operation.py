@@ -91,7 +91,8 @@ class Operation:
         self._stop = threading.Event()
         self._stop_reason = ""
         self._record_fault = ""
-        self._finish_apt = False
+        #: Hosts on which an installation of packages was cut off.
+        self._finish_apt: set[str] = set()
         self._packages: dict[str, list[str]] = {}
         #: By host, the files that steps of this run name.
         self._written: dict[str, set[str]] = {}
@@ -178,7 +179,8 @@ class Operation:
                 sources=sources,
                 force=self.mandate.force,
             )
-            self._finish_apt = self._finish_apt or state.finish_apt
+            if state.finish_apt:
+                self._finish_apt.add(host.name)
             self._packages[host.name] = list(state.packages)
             checks += state.checks
         return checks
@@ -302,8 +304,6 @@ class Operation:
 
     def _execute(self, report: Report, listen: Listener, *, check: bool) -> RunResult:
         inventory = self.prepared.inventory()
-        if self._finish_apt:
-            inventory["all"]["vars"]["provision_finish_apt"] = True
         # For the programs of the roles: a step that would cut a lesson waits, is refused, or cuts it.
         inventory["all"]["vars"]["provision_busy_wait_minutes"] = math.ceil(self.mandate.wait / 60)
         inventory["all"]["vars"]["provision_busy_force"] = self.mandate.force
@@ -311,6 +311,8 @@ class Operation:
             for name, variables in group["hosts"].items():
                 # Spares the roles from having apt read all package lists only to learn that nothing is missing.
                 variables["provision_packages"] = self._packages.get(name, [])
+                if name in self._finish_apt:
+                    variables["provision_finish_apt"] = True
 
         def on_event(event: Event) -> None:
             if isinstance(event, TaskResult):

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import hmac
 import json
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,10 +163,11 @@ def test_a_lesson_is_not_cut_unasked(school: SchoolOnLab) -> None:
         refused = school.provision("apply", school.id, "--yes", check=False)
         assert refused.returncode == 1
         assert "participants: 23" in refused.stdout + refused.stderr
+        assert "participants: 23" in school.provision("runs", "show", "last", "--log").stdout
         assert started(school) == before
         waiting = school.start("apply", school.id, "--yes", "--wait", "10")
         limit = time.monotonic() + 240
-        while not ssh(school.machine, "pgrep -f provision-busy", check=False).stdout:
+        while not ssh(school.machine, "pgrep -f [p]rovision-busy", check=False).stdout:
             assert waiting.poll() is None, waiting.communicate()
             assert time.monotonic() < limit
             time.sleep(1)
@@ -188,6 +190,7 @@ def test_with_force_a_lesson_is_cut_and_the_record_says_how_many_were_in_it(scho
         lesson(school, 0)
     assert "participants: 4" in applied.stdout + applied.stderr
     assert started(school) != before
+    assert "participants: 4" in school.provision("runs", "show", "last", "--log").stdout
 
 
 def test_from_accounts_to_tokens_is_one_variable_and_one_apply(school: SchoolOnLab, tmp_path: Path) -> None:
@@ -302,3 +305,40 @@ def test_with_an_issuers_keys_its_tokens_open_rooms_and_no_others(school: School
     other = attempt(signed(key, head, **claims, room="mates"), "llati", "join")
     assert (other["login"], other["join"] != "ok") == ("ok", True)
     assert states(school) == {}
+
+
+def test_and_back_to_accounts_is_one_variable_and_one_apply(school: SchoolOnLab) -> None:
+    token = ssh(school.machine, "provision-jitsi token llati").stdout.strip()
+    school.edit(services=use())
+    assert "is ready" in school.provision("apply", school.id, "--yes").stdout
+    # Its probe asks for a room as a guest, with a wrong password, and as one of the school.
+    assert states(school) == {}
+    wish = json.dumps({"as": "token", "token": token, "room": "llati", "do": "both"})
+    told = json.loads(ssh(school.machine, "provision-jitsi try", stdin=wish).stdout)
+    assert not {"ok", "ready"} & set(told.values()), told
+
+
+def test_a_run_that_is_stopped_while_it_waits_restarts_nothing_when_the_lesson_ends(
+    school: SchoolOnLab,
+) -> None:
+    before = started(school)
+    lesson(school, 5)
+    try:
+        school.edit(services=use(bridge_memory_mb=1600))
+        waiting = school.start("apply", school.id, "--yes", "--wait", "30")
+        limit = time.monotonic() + 240
+        while not ssh(school.machine, "pgrep -f [p]rovision-busy", check=False).stdout:
+            assert waiting.poll() is None, waiting.communicate()
+            assert time.monotonic() < limit
+            time.sleep(1)
+        waiting.send_signal(signal.SIGINT)
+        out, err = waiting.communicate(timeout=120)
+        assert waiting.returncode == 1, out + err
+    finally:
+        lesson(school, 0)
+    # It looks every quarter of a minute.
+    limit = time.monotonic() + 60
+    while ssh(school.machine, "pgrep -f [p]rovision-busy", check=False).stdout:
+        assert time.monotonic() < limit
+        time.sleep(1)
+    assert started(school) == before

@@ -1,12 +1,15 @@
 """What an operation does when something gets in its way: a stop, a full disk, an unhealthy service."""
 
+import json
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import yaml
 
+from provision import paths
 from provision.audit import FileRecorder, RunIntent, RunOutcome, list_runs
 from provision.audit.detail import DetailStore
 from provision.engine import operation as operation_module
@@ -105,6 +108,29 @@ def test_the_roles_are_told_which_packages_preflight_has_seen(
     assert set(map(tuple, told())) == {()}
     current.look()
     assert set(map(tuple, told())) == {("nginx", "sudo")}
+
+
+def test_an_installation_is_finished_where_it_was_cut_off_and_not_on_the_schools_other_servers(
+    made: Callable[..., Operation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current = made()
+    monkeypatch.setattr(operation_module, "look", lambda *_, **__: HostState((), True, ()))
+    current.look()
+    current.plan(nothing)
+    whole = FakeRun.requests[-1].inventory["all"]
+    (group,) = whole["children"].values()
+    assert [variables["provision_finish_apt"] for variables in group["hosts"].values()] == [True]
+    assert "provision_finish_apt" not in whole["vars"]
+
+
+def test_no_interrupted_installation_is_finished_before_it_is_asked_whether_lessons_go_on() -> None:
+    """What it brings up to date may be Prosody or Java, whose packages start them again."""
+    (play,) = yaml.safe_load((paths.PLAYBOOKS / "site.yml").read_text())
+    steps = [json.dumps(task) for task in play["tasks"]]
+    finishes = next(number for number, step in enumerate(steps) if "dpkg --configure" in step)
+    asks = next(number for number, step in enumerate(steps) if "sbin/provision-busy" in step)
+    assert asks < finishes
+    assert play["tasks"][asks]["when"] == play["tasks"][finishes]["when"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """The program of the role bigbluebutton: what it reads and writes, without a BigBlueButton."""
 
+import fcntl
 import hashlib
 import json
+import re
 import signal
 import subprocess
 import threading
@@ -558,6 +560,8 @@ def test_what_is_too_old_goes_and_the_rest_stays(program: types.ModuleType, tmp_
         put("var/log/nginx/access.log.3.gz", 8),
         put("var/log/turnserver/turnserver.log.1", 8),
         put("var/log/bigbluebutton/bbb-web.2026-11-01.log", 9),
+        put("var/log/syslog.2.gz", 8),
+        put("var/log/kern.log.1", 8),
         put("var/bigbluebutton/recording/raw/old/events.xml", 15),
         put("var/bigbluebutton/events/old", 15),
     ]
@@ -565,6 +569,9 @@ def test_what_is_too_old_goes_and_the_rest_stays(program: types.ModuleType, tmp_
         put("var/log/nginx/access.log.1", 6),
         # Somebody still writes there.
         put("var/log/nginx/access.log", 30),
+        put("var/log/syslog", 30),
+        # Who came in as an administrator is not about those who are taught.
+        put("var/log/auth.log.4.gz", 30),
         put("var/bigbluebutton/recording/raw/new/events.xml", 13),
         put("var/bigbluebutton/events/new", 13),
         put("var/bigbluebutton/published/presentation/kept/index.html", 400),
@@ -579,6 +586,18 @@ def test_what_is_too_old_goes_and_the_rest_stays(program: types.ModuleType, tmp_
     program.purge(now + 15 * DAY)
     assert not stays[-1].exists()
     assert stays[-2].exists()
+
+
+def test_what_is_set_again_each_night_may_be_written_by_the_unit_that_does_so(
+    program: types.ModuleType, tmp_path: Path
+) -> None:
+    """ProtectSystem=strict lets a unit write nowhere but where it says (systemd.exec(5))."""
+    unit = (paths.ROLES / "bigbluebutton/templates/provision-bigbluebutton-purge.service.j2").read_text()
+    assert "ProtectSystem=strict\n" in unit
+    told = re.findall(r"^ReadWritePaths=(.*)$", unit, re.MULTILINE)
+    writable = [tmp_path / word.lstrip("-/") for line in told for word in line.split()]
+    for file in (program.HAPROXY, program.TURNSERVER, program.SWITCH, program.STATE, program.DATA):
+        assert any(file.is_relative_to(place) for place in writable), file
 
 
 # Lessons.
@@ -641,3 +660,47 @@ def test_who_waits_goes_on_when_the_lesson_is_over(
     made(program, wait_minutes=30).guard("the installer")
     assert answers == []
     assert len(slept) == 2
+
+
+@pytest.mark.parametrize(
+    ("running", "left", "known"),
+    [
+        ({"bbb-apps-akka.service"}, {}, False),
+        (set(), {}, True),
+        # We have stopped it ourselves, and all else with it.
+        ({"bbb-apps-akka.service"}, {"unfinished": True}, True),
+    ],
+)
+def test_lessons_may_go_on_where_only_what_opens_rooms_is_dead(
+    program: types.ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    running: set[str],
+    left: dict[str, Any],
+    known: bool,
+) -> None:
+    installed(program, **left)
+    monkeypatch.setattr(program, "true", lambda *command: command[-1] in running)
+    if known:
+        assert program.busy() == {"meetings": 0, "participants": 0}
+        return
+    with pytest.raises(program.BigBlueButtonError, match="bbb-apps-akka"):
+        program.busy()
+    program.RESTART.touch()
+    assert program.busy() == {"meetings": 0, "participants": 0}
+
+
+def test_when_the_run_that_waited_has_ended_nothing_is_restarted_any_more(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [{"meetings": 1, "participants": 20}, {"meetings": 0, "participants": 0}]
+    monkeypatch.setattr(program, "busy", lambda: answers.pop(0))
+    monkeypatch.setattr(program, "LOCKS", Path("/proc/locks"))
+    program.RUN.parent.mkdir(parents=True)
+    with program.RUN.open("w+") as lock:
+        lock.write("this run")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Ctrl-C, while the lesson ends.
+        monkeypatch.setattr(program.time, "sleep", lambda _: fcntl.flock(lock, fcntl.LOCK_UN))
+        with pytest.raises(program.BigBlueButtonError, match="has ended"):
+            made(program, wait_minutes=30).guard("the installer")

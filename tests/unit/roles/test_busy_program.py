@@ -1,6 +1,9 @@
 """The guard of lessons: whether a step that would cut them may be taken."""
 
+import fcntl
+import time
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,9 +14,18 @@ from tests.unit.roles.programs import load
 @pytest.fixture(name="program")
 def _program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     program = load("base", "provision-busy")
-    program.PROGRAMS = tmp_path
-    monkeypatch.setattr(program.time, "sleep", lambda _: None)
+    program.PROGRAMS = tmp_path / "busy.d"
+    program.PROGRAMS.mkdir()
+    program.LOCK = tmp_path / "lock"
+    sleeps(program, monkeypatch, lambda _: None)
     return program
+
+
+def sleeps(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, sleep: Callable[[float], None]
+) -> None:
+    """What it does between two looks. Its own name for time alone: subprocess sleeps too while it waits."""
+    monkeypatch.setattr(program, "time", types.SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
 
 
 def service(program: types.ModuleType, name: str, script: str) -> None:
@@ -54,7 +66,7 @@ def test_force_cuts_and_says_whom(program: types.ModuleType, capsys: pytest.Capt
 
 
 def test_waiting_ends_with_the_lessons(program: types.ModuleType, tmp_path: Path) -> None:
-    left = tmp_path.parent / f"{tmp_path.name}-left"
+    left = tmp_path / "left"
     left.write_text("xx")
     ending = f"n=$(wc -c < {left}); printf %s $(head -c $((n - 1)) {left}) > {left}.new; mv {left}.new {left}"
     service(program, "one", f'{ending}; echo "{{\\"meetings\\": $((n - 1)), \\"participants\\": 9}}"')
@@ -66,6 +78,44 @@ def test_waiting_has_an_end(program: types.ModuleType, capsys: pytest.CaptureFix
     clock = iter(range(0, 10**6, 100))
     assert program.may("restart", 600.0, False, now=lambda: float(next(clock))) == 75
     assert "after 10 minutes of waiting" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("after", ["", "another run"])
+def test_when_the_run_that_asked_has_ended_nobody_takes_its_step_any_more(
+    program: types.ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    service(program, "one", going_on(1, 9))
+    with program.LOCK.open("w+") as lock:
+        lock.write("this run")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+        def stopped(_: float) -> None:
+            # The lessons end as well: without its run the step must not be taken for that.
+            service(program, "one", going_on(0, 0))
+            program.LOCK.write_text(after)
+            if not after:
+                fcntl.flock(lock, fcntl.LOCK_UN)
+
+        sleeps(program, monkeypatch, stopped)
+        assert program.main(["--wait", "10", "restart"]) == 75
+    assert "has ended" in capsys.readouterr().err
+
+
+def test_the_run_that_asked_and_is_still_there_gets_its_step(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service(program, "one", going_on(1, 9))
+    sleeps(program, monkeypatch, lambda _: service(program, "one", going_on(0, 0)))
+    with program.LOCK.open("w+") as lock:
+        lock.write("this run")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert program.run_at_work() == "this run"
+        assert program.main(["--wait", "10", "restart"]) == 0
+        # A plan looks on and changes nothing.
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        assert program.run_at_work() == ""
 
 
 @pytest.mark.parametrize("script", ["exit 1", "echo", "echo '[]'", 'echo \'{"meetings": "many"}\''])

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from provision import paths
 from tests.unit.roles.programs import load, started
 
 
@@ -256,3 +258,44 @@ def test_a_probe_that_is_told_to_end_gives_its_relay_back(
     assert running.wait(30) == 128 + number
     assert turn.given_back.wait(30)
     assert turn.relays == set()
+
+
+def test_it_does_not_run_with_the_settings_of_debians_package_which_let_anybody_relay(
+    program: types.ModuleType,
+) -> None:
+    """A package starts its server when it is installed; what stands in the unit then must keep it from that."""
+    role = paths.ROLES / "coturn"
+    unit = (role / "templates/coturn.service.j2").read_text()
+    assert f"ConditionPathExists={program.COPY / 'key.pem'}\n" in unit
+    tasks = yaml.safe_load((role / "tasks/main.yml").read_text())
+    installs = [task.get("ansible.builtin.apt", {}).get("name") for task in tasks].index("coturn")
+    writes = [str(program.DROPIN) in json.dumps(task) for task in tasks].index(True)
+    assert writes < installs
+
+
+def test_its_own_settings_stand_before_what_lets_it_start(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("SETTINGS", "COPY", "CERTIFICATES", "DROPIN"):
+        setattr(program, name, tmp_path / name)
+    site = program.CERTIFICATES / "jitsi"
+    site.mkdir(parents=True)
+    for name in ("fullchain.pem", "key.pem"):
+        (site / name).write_text(name)
+    order: list[str] = []
+    monkeypatch.setattr(program, "write", lambda path, *_: order.append(path.name))
+    monkeypatch.setattr(program, "own_addresses", lambda: ["192.0.2.7"])
+    monkeypatch.setattr(program, "true", lambda *_: False)
+    monkeypatch.setattr(program, "run", lambda *_: "")
+    settler = program.Settler(False, [])
+    monkeypatch.setattr(settler, "start", order.append)
+    settler.settle(wanted())
+    assert order == ["SETTINGS", "fullchain.pem", "key.pem", "start"]
+
+
+def test_a_certificate_that_comes_before_the_server_is_set_up_is_no_fault(
+    program: types.ModuleType, tmp_path: Path
+) -> None:
+    program.WANTED = tmp_path / "coturn.json"  # type: ignore[attr-defined]
+    assert program.main(["certificate"]) == 0
+    assert program.main(["settle"]) == 1

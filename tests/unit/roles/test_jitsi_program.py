@@ -317,7 +317,6 @@ def _bridge(program: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> Itera
 def test_the_bridge_says_how_many_meetings_go_on_and_else_the_focus(
     program: types.ModuleType, bridge: dict[str, Any]
 ) -> None:
-    assert program.meetings() == {"meetings": 0, "participants": 0}
     bridge["/stats"] = {"conferences": 1, "participants": 7}
     assert program.meetings() == {"meetings": 1, "participants": 7}
     bridge["/colibri/stats"] = {"conferences": 3, "participants": 50, "version": "2.3"}
@@ -325,6 +324,111 @@ def test_the_bridge_says_how_many_meetings_go_on_and_else_the_focus(
     # The room of a probe, to which nobody comes.
     bridge["/colibri/stats"] = {"conferences": 1, "participants": 0}
     assert program.meetings() == {"meetings": 0, "participants": 0}
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"conferences": "many", "participants": "many"}, []])
+def test_where_bridge_and_focus_are_there_and_do_not_say_it_lessons_may_go_on(
+    program: types.ModuleType, bridge: dict[str, Any], answer: Any
+) -> None:
+    bridge["/stats"] = bridge["/colibri/stats"] = answer
+    with pytest.raises(program.JitsiError, match="how many meetings go on is not told: the bridge"):
+        program.meetings()
+    assert program.main(["busy"]) == 1
+
+
+def test_where_neither_bridge_nor_focus_is_there_no_lesson_goes_on(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get(port: int, path: str) -> tuple[int, bytes]:
+        if port == silent:
+            raise TimeoutError
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(program, "get", get)
+    silent = 0
+    assert program.meetings() == {"meetings": 0, "participants": 0}
+    silent = 8080
+    with pytest.raises(program.JitsiError, match="bridge"):
+        program.meetings()
+
+
+@pytest.fixture(name="settler")
+def _settler(program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """One whose steps are written down, in order: what it would ask, write, install and restart."""
+    steps: list[str] = []
+    settler = program.Settler(
+        wanted(package="jitsi-meet=2.0.2-*", files=[], preferences=str(tmp_path / "pins")), False, []
+    )
+    settler.steps = steps
+    settler.dead = set()
+
+    def may(step: str) -> None:
+        steps.append(f"ask: {step}")
+        raise program.BusyError("lessons go on")
+
+    for name in ("register", "close_upstream_site", "wait", "sources", "answers"):
+        monkeypatch.setattr(settler, name, lambda: None)
+    monkeypatch.setattr(settler, "may", may)
+    monkeypatch.setattr(settler, "files", lambda: steps.append("write"))
+    monkeypatch.setattr(settler, "people", lambda _: None)
+    monkeypatch.setattr(settler, "missing_libraries", dict)
+    monkeypatch.setattr(settler, "wrong_passwords", list)
+    monkeypatch.setattr(settler, "pin", lambda *_: None)
+    monkeypatch.setattr(settler, "apt_get", lambda *options: steps.append(" ".join(["apt-get", *options])))
+    monkeypatch.setattr(settler, "restart", lambda units: steps.extend(f"restart {unit}" for unit in units))
+    monkeypatch.setattr(settler, "runs", lambda unit: unit not in settler.dead)
+    monkeypatch.setattr(program, "run", lambda *_, **__: "")
+    return settler
+
+
+def test_nothing_is_written_where_lessons_keep_it_from_being_taken_up(
+    program: types.ModuleType, settler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages are served from their file at once; Prosody takes its own up when it starts."""
+    monkeypatch.setattr(settler, "packages", lambda: True)
+    monkeypatch.setattr(settler, "stale", lambda unit: unit == program.XMPP)
+    with pytest.raises(program.BusyError):
+        settler.settle()
+    assert settler.steps == ["ask: restart prosody"]
+    monkeypatch.setattr(settler, "stale", lambda _: False)
+    settler.settle()
+    assert settler.steps[1:] == ["write"]
+
+
+def test_a_dead_bridge_is_started_although_people_are_in_a_room(
+    program: types.ModuleType, settler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settler, "packages", lambda: True)
+    settler.dead = {program.BRIDGE}
+    monkeypatch.setattr(settler, "stale", lambda unit: unit in settler.dead)
+    settler.settle()
+    assert settler.steps == ["write", f"restart {program.BRIDGE}"]
+
+
+def test_a_release_is_fetched_before_it_is_asked_whether_lessons_go_on(
+    program: types.ModuleType, settler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "installed", lambda _: "2.0.1-1")
+    with pytest.raises(program.BusyError):
+        settler.settle()
+    assert settler.steps == ["apt-get --download-only", "ask: bring Jitsi from 2.0.1-1 to 2.0.2-*"]
+
+
+def test_after_a_start_of_the_server_other_settings_than_those_in_place_want_a_restart(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program.STAGED, program.LOADED = tmp_path, tmp_path / "loaded"  # type: ignore[attr-defined]
+    staged, target = tmp_path / "jvb.conf", tmp_path / "there.conf"
+    file = {"from": staged.name, "to": str(target), "unit": program.BRIDGE}
+    settler = program.Settler(wanted(files=[file]), False, [])
+    monkeypatch.setattr(settler, "runs", lambda _: True)
+    monkeypatch.setattr(program, "active_since", lambda _: target.stat().st_mtime + 60)
+    staged.write_text("new")
+    assert settler.stale(program.BRIDGE)
+    target.write_text("new")
+    assert not settler.stale(program.BRIDGE)
+    target.write_text("old")
+    assert settler.stale(program.BRIDGE)
 
 
 @pytest.mark.parametrize("names", [["Anna"], ["-x"], ["a b"], ["a@b"], ["provision-probe"]])
