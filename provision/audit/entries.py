@@ -180,6 +180,7 @@ class RunIntent(Data):
         content: SHA-256 of the school file, the municipality file, the playbooks and each role that runs.
         only: the services that the run was limited to; empty for all.
         strict: the school must have cosigned this entry before the run goes on.
+        force: lessons that go on are cut where a step would cut them.
     """
 
     type: ClassVar[str] = "run.intent"
@@ -192,6 +193,7 @@ class RunIntent(Data):
     only: list[Text] = []
     content: dict[str, Sha256] = {}
     strict: bool = False
+    force: bool = False
     outcome: Text = "intended"
 
 
@@ -231,6 +233,24 @@ class TaskResult(Data):
     run: Text
     number: Count
     commitment: Sha256
+
+
+class LessonsCut(Data):
+    """A step of a run with ``force`` cut lessons that went on.
+
+    Args:
+        run: the run of this school that did it; empty where it was another school's, on a server that they share.
+        by, by_run: that other school and its run; empty where it was this school's own.
+        meetings, participants: how many were cut; left out where the server could not tell.
+    """
+
+    type: ClassVar[str] = "lessons.cut"
+    action: Text = "cut lessons"
+    run: Text = ""
+    by: Text = ""
+    by_run: Text = ""
+    meetings: Count | None = None
+    participants: Count | None = None
 
 
 class Failure(_Model):
@@ -375,8 +395,9 @@ class LogRecovered(Data):
 TYPES: Mapping[str, type[Data]] = {
     model.type: model
     for model in (
-        LogOpened, KeyAdded, KeyRetired, PolicySet, RunIntent, RunApproved, RunStarted, TaskResult, RunEnded,
-        HealthChecked, SecretRotated, AccessOpened, AccessClosed, ErasurePerformed, DriftFound, Heartbeat, LogRecovered,
+        LogOpened, KeyAdded, KeyRetired, PolicySet, RunIntent, RunApproved, RunStarted, TaskResult, LessonsCut,
+        RunEnded, HealthChecked, SecretRotated, AccessOpened, AccessClosed, ErasurePerformed, DriftFound, Heartbeat,
+        LogRecovered,
     )
 }  # fmt: skip
 

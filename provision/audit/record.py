@@ -123,6 +123,7 @@ class RunIntent:
         content: SHA-256 of the school file, the municipality file and of each role that runs.
         why, ticket: the reason in the person's own words, and the number of a request; empty where none was given.
         confirmed: a person saw the plan and agreed to it.
+        force: lessons that go on are cut where a step would cut them.
     """
 
     run: str
@@ -139,6 +140,7 @@ class RunIntent:
     why: str = ""
     ticket: str = ""
     confirmed: bool = False
+    force: bool = False
     tool: str = f"provision {__version__}"
 
 

@@ -117,8 +117,15 @@ def tell_run(
     )
     lines.append(Line(labels["outcome"], text, tone(run.outcome) if run.ended is not None else "bad"))
     lines += _changes(run, detail, lang)
-    lines += [Line(labels["access"], sentence(entry, lang)) for entry in run.others]
+    lines += [_beside(entry, lang) for entry in run.others]
     return lines
+
+
+def _beside(entry: Entry, lang: Language) -> Line:
+    """What else the log has of a run: who was connected, checks, lessons that it cut."""
+    access = entry.type.startswith("access.")
+    label = LABELS[lang]["access"] if access else type_name(entry.type, lang)
+    return Line(label, sentence(entry, lang), "bad" if entry.type == "lessons.cut" else "")
 
 
 def _actor(data: Fields, lang: Language) -> list[Line]:

@@ -2,6 +2,8 @@
 
 import difflib
 import itertools
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -33,6 +35,8 @@ class TaskResult:
         error: upstream's own words when it failed.
         notes: what people should know although nothing went wrong: lines of a program's standard error that begin
             with ``note: ``.
+        cut: the lessons that it cut: ``meetings`` and ``participants``, or neither where the server could not tell.
+            From a line of JSON that begins with ``cut: ``; None where it cut none.
         ignored: it failed, and the role went on (``rescue`` or ``failed_when``).
         files: on the server, that it put in place or found in place.
     """
@@ -48,6 +52,7 @@ class TaskResult:
     error: str = ""
     ignored: bool = False
     notes: tuple[str, ...] = ()
+    cut: Mapping[str, int] | None = None
     files: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -56,6 +61,8 @@ class TaskResult:
         milliseconds = round(data.pop("duration") * 1000)
         if not data["notes"]:
             del data["notes"]
+        if data["cut"] is None:
+            del data["cut"]
         # How they are in the end is noted once, for all steps.
         del data["files"]
         lists: dict[str, Any] = {key: list(data[key]) for key in ("details", "notes") if key in data}
@@ -102,6 +109,8 @@ Event = TaskResult | TaskStarted | Message
 #: What a program on the server writes before a line that people should read.
 _NOTE = "note: "
 _MOST_NOTES = 5
+#: And before the number of lessons that it has cut.
+_CUT = "cut: "
 
 _STATUS: dict[str, Status] = {
     "runner_on_ok": "ok",
@@ -213,6 +222,8 @@ def from_slim(data: dict[str, Any]) -> Event:
         error=_text(_error_text(result)) if failed else "",
         ignored=bool(data["ignored"]),
         notes=() if failed else _notes(result),
+        # What failed afterwards has cut them all the same.
+        cut=_cut(result),
         files=() if failed else _files(str(data["action"]).removeprefix("ansible.builtin."), result),
     )
 
@@ -231,6 +242,25 @@ def _files(action: str, result: dict[str, Any]) -> tuple[str, ...]:
 def _notes(result: dict[str, Any]) -> tuple[str, ...]:
     lines = str(result.get("stderr") or "").splitlines()
     return tuple(_line(line[len(_NOTE) :]) for line in lines if line.startswith(_NOTE))[:_MOST_NOTES]
+
+
+def _cut(result: dict[str, Any]) -> dict[str, int] | None:
+    """Several steps of a program cut the same lessons: the largest number counts."""
+    told = [
+        line[len(_CUT) :] for line in str(result.get("stderr") or "").splitlines() if line.startswith(_CUT)
+    ]
+    found = [numbers for line in told if (numbers := _numbers(line))]
+    return max(found, key=lambda numbers: numbers["participants"], default={}) if told else None
+
+
+def _numbers(line: str) -> dict[str, int]:
+    """Empty where they are no numbers: then it is not known how many."""
+    try:
+        told = json.loads(line)
+        numbers = {name: told[name] for name in ("meetings", "participants")}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return numbers if all(type(value) is int and 0 <= value < 2**31 for value in numbers.values()) else {}
 
 
 def _line(value: object) -> str:

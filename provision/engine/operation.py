@@ -17,6 +17,7 @@ from provision.audit import FileRecorder, Person, Revision, RunIntent, RunOutcom
 from provision.audit.detail import DetailStore
 from provision.audit.log import log_directory
 from provision.engine.connections import Connections
+from provision.engine.cut_lessons import tell_other_schools
 from provision.engine.events import Event, TaskResult
 from provision.engine.lock import HostLock
 from provision.engine.logbook import LogBook, refused
@@ -332,6 +333,14 @@ class Operation:
                     except (OSError, ProvisionError, ValueError) as error:
                         # ValueError: something that no entry and no detail can hold.
                         self._record_fault = str(error)
+                    if event.cut is not None:
+                        report.notes += tell_other_schools(
+                            self.prepared.workspace,
+                            self.prepared.school,
+                            self.person,
+                            self.prepared.run_id,
+                            event,
+                        )
             listen(event)
 
         request = RunRequest(
@@ -418,6 +427,7 @@ class Operation:
             why=self.mandate.why,
             ticket=self.mandate.ticket,
             confirmed=self.mandate.confirmed,
+            force=self.mandate.force,
         )
 
     def _outcome(self, report: Report) -> RunOutcome:

@@ -46,7 +46,7 @@ class LoggedRecorder:
         self._intent: RunIntent | None = None
         self._index = -1
         self._entered = False
-        self._pending: list[e.TaskResult] = []
+        self._pending: list[e.Data] = []
         self._signed_at = 0.0
 
     @property
@@ -135,6 +135,7 @@ class LoggedRecorder:
             only=list(intent.only),
             content=dict(intent.content),
             strict=self._school.audit.strict,
+            force=intent.force,
         )
 
     def intend(self, intent: RunIntent) -> None:
@@ -205,17 +206,25 @@ class LoggedRecorder:
         """See ``RunRecorder``."""
         assert self._intent is not None  # noqa: S101 - intend comes first
         number, commitment = self._files.step(result)
-        if result["status"] not in _RECORDED:
+        if result["status"] not in _RECORDED and "cut" not in result:
             return
         # Without secrets before they are cut: half of one would pass.
         host, role, name = (
             printable_line(self._files.redacted(str(result[key])), longest)
             for key, longest in (("host", 200), ("role", 200), ("name", e.MAX_TEXT))
         )
+        target = e.Target(school=self._school.id, host=host, service=role)
+        if "cut" in result:
+            cut = e.LessonsCut(actor=self._book.actor, target=target, run=self._intent.run, **result["cut"])
+            self._pending.append(cut)
+            # Whatever comes next, this is on the disk.
+            self._sign()
+        if result["status"] not in _RECORDED:
+            return
         self._pending.append(
             e.TaskResult(
                 actor=self._book.actor,
-                target=e.Target(school=self._school.id, host=host, service=role),
+                target=target,
                 action=name,
                 outcome=str(result["status"]),
                 run=self._intent.run,

@@ -183,6 +183,24 @@ def test_no_schools_run_cuts_the_lesson_of_another(
     assert "disabledFeatures=learningDashboard\n" in properties
 
 
+def test_whose_lesson_the_other_schools_run_cut_reads_of_it_in_its_own_log(
+    schools: tuple[SchoolOnLab, SchoolOnLab], video: Machine
+) -> None:
+    first, second = schools
+    secret = first.secret("bigbluebutton_secret")
+    call(video, secret, "create", name="Mates", meetingID="cut", moderatorPW="mp", attendeePW="ap")
+    call(video, secret, "join", fullName="Mestra", meetingID="cut", password="mp", redirect="false")
+    set_video(schools, allow_small_host=True, learning_dashboard=True)
+    second.provision("apply", second.id, "--yes", "--force")
+    # What came from another school waits for the next run.
+    first.provision("apply", first.id, "--yes")
+    for school in schools:
+        (entry,) = school.json("audit", "log", school.id, "--type", "lessons.cut")["entries"]
+        told = entry["event"]["data"]
+        assert (told["meetings"], told["participants"]) == (1, 1)
+        assert (told["by"], bool(told["run"])) == (("", True) if school is second else (second.id, False))
+
+
 def test_a_new_secret_of_one_school_is_the_others_after_its_next_run(
     schools: tuple[SchoolOnLab, SchoolOnLab], video: Machine
 ) -> None:

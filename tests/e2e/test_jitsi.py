@@ -191,6 +191,8 @@ def test_with_force_a_lesson_is_cut_and_the_record_says_how_many_were_in_it(scho
     assert "participants: 4" in applied.stdout + applied.stderr
     assert started(school) != before
     assert "participants: 4" in school.provision("runs", "show", "last", "--log").stdout
+    told = school.provision("audit", "log", school.id, "--type", "lessons.cut", "--lang", "ca").stdout
+    assert "--force: 1 classe, 4 participants" in told
 
 
 def test_from_accounts_to_tokens_is_one_variable_and_one_apply(school: SchoolOnLab, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "run.started": Kind("configuration", ("info",)),
     "run.ended": Kind("configuration", ("change",)),
     "task.result": Kind("configuration", ("change",)),
+    "lessons.cut": Kind("configuration", ("change",)),
     "health.checked": Kind("host", ("info",)),
     "secret.rotated": Kind("iam", ("admin", "change")),
     "access.opened": Kind("session", ("start",)),

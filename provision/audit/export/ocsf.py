@@ -4,7 +4,7 @@ The schema has no class for configuration management; each type of ours goes to 
 
 ==========================================  =========================================================
 run.intent, run.approved, run.started,      API Activity (6003), the verb being the operation
-run.ended, health.checked
+run.ended, lessons.cut, health.checked
 task.result of a service / of a host alone  Application Lifecycle (6002) / Device Config State Change (5019)
 log.opened, key.*, policy.set,              Entity Management (3004)
 secret.rotated
@@ -16,15 +16,15 @@ heartbeat, and any type not known here      Base Event (0)
 ==========================================  =========================================================
 
 ``metadata.correlation_uid`` is the run, ``metadata.sequence`` the entry's index, ``raw_data_hash`` the SHA-256 of its
-bytes; ``unmapped`` has whatever of ``data`` found no place. Severities are informational but for failures (medium),
-repairs of the log (low) and what the log does not explain (high).
+bytes; ``unmapped`` has whatever of ``data`` found no place. Severities are informational but for failures and lessons
+that were cut (medium), repairs of the log (low) and what the log does not explain (high).
 
 Source: ocsf/ocsf-schema, branch v1.7.0: events/*, objects/*, dictionary.json.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import provision
@@ -278,6 +278,10 @@ def _drift(entry: Entry) -> _Filed:
     return _Filed(FINDING, 1, "Create", more, HIGH)
 
 
+def _cut(entry: Entry) -> _Filed:
+    return replace(_api(entry, (OTHER, "Cut lessons")), severity=MEDIUM)
+
+
 def _recovered(_: Entry) -> _Filed:
     return _Filed(APPLICATION_ERROR, 1, "General Error", severity=LOW)
 
@@ -292,6 +296,7 @@ _FILE: Final[Mapping[str, Callable[[Entry], _Filed]]] = {
     "run.started": _run,
     "run.ended": _run,
     "health.checked": lambda entry: _api(entry, (2, "Read")),
+    "lessons.cut": _cut,
     "task.result": _task,
     "log.opened": _entity(1, "Create", "audit log"),
     "key.added": _entity(1, "Create", "key", "key"),

@@ -64,7 +64,7 @@ class Facts:
         runs: those that were announced in it, in order. later: for each failed one the next good run of the school,
             which may be after the period.
         versions_before: for each run the versions that were there before it.
-        access, secrets, keys, erasures, drift, recoveries, checks: entries of the period.
+        access, secrets, keys, erasures, drift, recoveries, cuts, checks: entries of the period.
         endless: runs of the period without an end. unannounced: ends without an intent.
         left_out: how many entries of each list are beyond ``MOST``.
     """
@@ -84,6 +84,7 @@ class Facts:
     erasures: list[Entry] = field(default_factory=list)
     drift: list[Entry] = field(default_factory=list)
     recoveries: list[Entry] = field(default_factory=list)
+    cuts: list[Entry] = field(default_factory=list)
     checks: list[Entry] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     strict: bool | None = None
@@ -110,6 +111,7 @@ class Facts:
         return (
             len(self.drift)
             + len(self.recoveries)
+            + len(self.cuts)
             + len(self.gaps)
             + len(self.endless)
             + len(self.unannounced)
@@ -127,6 +129,7 @@ _LISTS: Mapping[str, str] = {
     "access.opened": "access", "access.closed": "access", "secret.rotated": "access", "log.opened": "keys",
     "key.added": "keys", "key.retired": "keys", "policy.set": "keys", "erasure.performed": "erasures",
     "drift.found": "drift", "log.recovered": "recoveries", "health.checked": "checks",
+    "lessons.cut": "cuts",
 }  # fmt: skip
 
 
@@ -216,7 +219,14 @@ def _take(facts: Facts, entry: Entry, lang: Language) -> None:
         person.logins += kind == "ssh"
         person.secrets += kind == "secret"
         person.grants += kind == "grant"
-    elif entry.type not in {"run.intent", "run.started", "run.ended", "task.result", "access.closed"}:
+    elif entry.type not in {
+        "run.intent",
+        "run.started",
+        "run.ended",
+        "task.result",
+        "lessons.cut",
+        "access.closed",
+    }:
         person.others += 1
 
 

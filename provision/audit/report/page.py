@@ -367,6 +367,7 @@ def _unexplained(facts: Facts, around: Surroundings, lang: Language) -> list[tup
 
     found = [told(entry, "u_drift") for entry in facts.drift]
     found += [told(entry, "u_recovered") for entry in facts.recoveries]
+    found += [told(entry, "u_cut") for entry in facts.cuts]
     found += [told(run.first, "u_endless") for run in facts.endless]
     found += [told(run.first, "u_unannounced") for run in facts.unannounced]
     for one in facts.gaps:

@@ -15,7 +15,7 @@ SENTENCES: dict[Language, dict[str, str]] = {
         "key.retired.witness": "{who} ha retirat una clau que cosignava el registre: {key}",
         "policy.set.strict": "{who} ha fixat la política: cada execució espera la cosignatura de l'escola",
         "policy.set.free": "{who} ha fixat la política: les execucions no esperen la cosignatura de l'escola",
-        "run.intent": "{who} ha anunciat l'execució {run} a {where}: {verb}{services}",
+        "run.intent": "{who} ha anunciat l'execució {run} a {where}: {verb}{services}{force}",
         "run.approved": "{who} ha donat el vistiplau a l'execució {run} abans que comencés{cosigners}",
         "run.started": "{who} ha començat l'execució {run} a {where}",
         "task.result.changed": "{who} ha fet un canvi a {where} (pas {number}, execució {run})",
@@ -24,6 +24,10 @@ SENTENCES: dict[Language, dict[str, str]] = {
             "No s'ha pogut arribar a {where} en un pas iniciat per {who} (pas {number}, execució {run})"
         ),
         "task.result.other": "{who} ha fet un pas a {where} (pas {number}, execució {run})",
+        "lessons.cut.own": "{who} ha tallat classes que es feien a {where}, amb --force: {lost} (execució {run})",
+        "lessons.cut.other": (
+            "{who} ha tallat classes que es feien a {where}, amb --force: {lost} (execució {by_run}, escola {by})"
+        ),
         "run.ended.ok": "L'execució {run}, iniciada per {who} a {where}, ha acabat bé: {result}",
         "run.ended.failed": "L'execució {run}, iniciada per {who} a {where}, ha fallat{failure}: {result}",
         "run.ended.unhealthy": (
@@ -66,7 +70,7 @@ SENTENCES: dict[Language, dict[str, str]] = {
         "key.retired.witness": "{who} ha retirado una clave que cofirmaba el registro: {key}",
         "policy.set.strict": "{who} ha fijado la política: cada ejecución espera la cofirma de la escuela",
         "policy.set.free": "{who} ha fijado la política: las ejecuciones no esperan la cofirma de la escuela",
-        "run.intent": "{who} ha anunciado la ejecución {run} en {where}: {verb}{services}",
+        "run.intent": "{who} ha anunciado la ejecución {run} en {where}: {verb}{services}{force}",
         "run.approved": "{who} ha dado el visto bueno a la ejecución {run} antes de que empezara{cosigners}",
         "run.started": "{who} ha empezado la ejecución {run} en {where}",
         "task.result.changed": "{who} ha hecho un cambio en {where} (paso {number}, ejecución {run})",
@@ -75,6 +79,10 @@ SENTENCES: dict[Language, dict[str, str]] = {
             "No se ha podido llegar a {where} en un paso iniciado por {who} (paso {number}, ejecución {run})"
         ),
         "task.result.other": "{who} ha hecho un paso en {where} (paso {number}, ejecución {run})",
+        "lessons.cut.own": "{who} ha cortado clases que se daban en {where}, con --force: {lost} (ejecución {run})",
+        "lessons.cut.other": (
+            "{who} ha cortado clases que se daban en {where}, con --force: {lost} (ejecución {by_run}, escuela {by})"
+        ),
         "run.ended.ok": "La ejecución {run}, iniciada por {who} en {where}, ha terminado bien: {result}",
         "run.ended.failed": "La ejecución {run}, iniciada por {who} en {where}, ha fallado{failure}: {result}",
         "run.ended.unhealthy": (
@@ -121,7 +129,7 @@ SENTENCES: dict[Language, dict[str, str]] = {
         "key.retired.witness": "{who} retired a key that cosigned the log: {key}",
         "policy.set.strict": "{who} set the policy: each run waits for the school's cosignature",
         "policy.set.free": "{who} set the policy: runs do not wait for the school's cosignature",
-        "run.intent": "{who} announced the run {run} at {where}: {verb}{services}",
+        "run.intent": "{who} announced the run {run} at {where}: {verb}{services}{force}",
         "run.approved": "{who} agreed to the run {run} before it began{cosigners}",
         "run.started": "{who} started the run {run} at {where}",
         "task.result.changed": "{who} made a change at {where} (step {number}, run {run})",
@@ -130,6 +138,10 @@ SENTENCES: dict[Language, dict[str, str]] = {
             "{where} could not be reached in a step started by {who} (step {number}, run {run})"
         ),
         "task.result.other": "{who} took a step at {where} (step {number}, run {run})",
+        "lessons.cut.own": "{who} cut lessons that went on at {where}, with --force: {lost} (run {run})",
+        "lessons.cut.other": (
+            "{who} cut lessons that went on at {where}, with --force: {lost} (run {by_run} of the school {by})"
+        ),
         "run.ended.ok": "The run {run}, started by {who} at {where}, ended well: {result}",
         "run.ended.failed": "The run {run}, started by {who} at {where}, failed{failure}: {result}",
         "run.ended.unhealthy": "The run {run}, started by {who} at {where}, ended, but not all works: {result}",
@@ -177,6 +189,8 @@ PIECES: dict[Language, dict[str, str]] = {
         "outcome": "Resultat: {outcome}",
         "nothing": "res",
         "only": "només {services}",
+        "force": ", i tallar les classes que es facin si cal (--force)",
+        "not known": "no se sap quantes",
         "lab only": "només per a proves",
         "the log": "el registre",
     },
@@ -191,6 +205,8 @@ PIECES: dict[Language, dict[str, str]] = {
         "outcome": "Resultado: {outcome}",
         "nothing": "nada",
         "only": "solo {services}",
+        "force": ", y cortar las clases que se den si hace falta (--force)",
+        "not known": "no se sabe cuántas",
         "lab only": "solo para pruebas",
         "the log": "el registro",
     },
@@ -205,6 +221,8 @@ PIECES: dict[Language, dict[str, str]] = {
         "outcome": "Outcome: {outcome}",
         "nothing": "nothing",
         "only": "only {services}",
+        "force": ", and to cut lessons that go on where needed (--force)",
+        "not known": "how many is not known",
         "lab only": "for tests only",
         "the log": "the log",
     },
@@ -221,6 +239,7 @@ TYPE_NAMES: dict[Language, dict[str, str]] = {
         "run.approved": "execució autoritzada",
         "run.started": "execució començada",
         "task.result": "resultat d'un pas",
+        "lessons.cut": "classes tallades",
         "run.ended": "execució acabada",
         "health.checked": "serveis comprovats",
         "secret.rotated": "secrets canviats",
@@ -240,6 +259,7 @@ TYPE_NAMES: dict[Language, dict[str, str]] = {
         "run.approved": "ejecución autorizada",
         "run.started": "ejecución empezada",
         "task.result": "resultado de un paso",
+        "lessons.cut": "clases cortadas",
         "run.ended": "ejecución terminada",
         "health.checked": "servicios comprobados",
         "secret.rotated": "secretos cambiados",
@@ -259,6 +279,7 @@ TYPE_NAMES: dict[Language, dict[str, str]] = {
         "run.approved": "run agreed to",
         "run.started": "run started",
         "task.result": "result of a step",
+        "lessons.cut": "lessons cut",
         "run.ended": "run ended",
         "health.checked": "services checked",
         "secret.rotated": "secrets replaced",

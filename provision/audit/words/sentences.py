@@ -90,17 +90,20 @@ def _key(kind: str, data: Fields) -> str:
     said = data.text("outcome")
     match kind:
         case "key.added" | "key.retired":
-            return f"{kind}.{'witness' if data.text('purpose') == 'witness' else 'log'}"
+            which = "witness" if data.text("purpose") == "witness" else "log"
         case "policy.set":
-            return f"{kind}.{'strict' if data.true('strict') else 'free'}"
+            which = "strict" if data.true("strict") else "free"
         case "health.checked":
-            return f"{kind}.{'bad' if _health(data)[0] else 'good'}"
+            which = "bad" if _health(data)[0] else "good"
+        case "lessons.cut":
+            which = "other" if data.text("by") else "own"
         case "task.result" | "run.ended":
             return _known(f"{kind}.{said}", f"{kind}.other")
         case "access.opened" | "access.closed" | "drift.found":
             return _known(f"{kind}.{data.text('kind')}", f"{kind}.other")
         case _:
             return kind if kind in TYPE_NAMES["en"] else "unknown"
+    return f"{kind}.{which}"
 
 
 def _known(key: str, otherwise: str) -> str:
@@ -135,6 +138,10 @@ def _values(entry: Entry, data: Fields, lang: Language) -> dict[str, str]:
         "run": data.text("run") or "?",
         "verb": action(data.text("action"), lang),
         "services": f" ({listed([*planned, *chosen], lang)})" if planned or chosen else "",
+        "force": pieces["force"] if data.true("force") else "",
+        "lost": _lost(data, lang),
+        "by": data.text("by") or "?",
+        "by_run": data.text("by_run") or "?",
         "cosigners": pieces["cosigners"].format(names=listed(cosigners, lang)) if cosigners else "",
         "number": number(data.whole("number"), lang),
         "result": result(data, lang),
@@ -149,6 +156,14 @@ def _values(entry: Entry, data: Fields, lang: Language) -> dict[str, str]:
         "files": listed([name for name in leftovers if name], lang) or pieces["nothing"],
         "type": quote(Fields(entry.type).text(), lang),
     }
+
+
+def _lost(data: Fields, lang: Language) -> str:
+    """The lessons that were cut: ``1 lesson, 4 participants``."""
+    if not data.has("meetings"):
+        return PIECES[lang]["not known"]
+    lessons, people = data.whole("meetings"), data.whole("participants")
+    return f"{counted(lessons, 'lesson', lang)}, {counted(people, 'participant', lang)}"
 
 
 def result(data: Fields, lang: Language) -> str:

@@ -142,6 +142,8 @@ COUNTED: dict[Language, dict[str, tuple[str, str]]] = {
         "day": ("dia", "dies"),
         "hour": ("hora", "hores"),
         "signature": ("cosignatura", "cosignatures"),
+        "lesson": ("classe", "classes"),
+        "participant": ("participant", "participants"),
     },
     "es": {
         "change": ("cambio", "cambios"),
@@ -158,6 +160,8 @@ COUNTED: dict[Language, dict[str, tuple[str, str]]] = {
         "day": ("día", "días"),
         "hour": ("hora", "horas"),
         "signature": ("cofirma", "cofirmas"),
+        "lesson": ("clase", "clases"),
+        "participant": ("participante", "participantes"),
     },
     "en": {
         "change": ("change", "changes"),
@@ -174,6 +178,8 @@ COUNTED: dict[Language, dict[str, tuple[str, str]]] = {
         "day": ("day", "days"),
         "hour": ("hour", "hours"),
         "signature": ("cosignature", "cosignatures"),
+        "lesson": ("lesson", "lessons"),
+        "participant": ("participant", "participants"),
     },
 }
 

@@ -47,12 +47,14 @@ SAMPLES: list[e.Data] = [
         only=["moodle"],
         content={"school": HASH},
         strict=True,
+        force=True,
     ),
     e.RunApproved(**WHO, run=RUN, cosigners=[e.Cosigner(name="w", size=3, time=1_800_000_000)]),
     e.RunStarted(**WHO, run=RUN),
     e.TaskResult(
         actor=ADA, target=MOODLE, action="Crea la base", outcome="changed", run=RUN, number=2**53 - 1, commitment=HASH
     ),
+    e.LessonsCut(**WHO, run=RUN, meetings=1, participants=23),
     e.RunEnded(
         **WHO,
         run=RUN,

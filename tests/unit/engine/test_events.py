@@ -49,6 +49,34 @@ def test_what_a_program_notes_for_people_is_kept_and_nothing_else_that_it_writes
     assert "notes" not in failed.as_dict()
 
 
+@pytest.mark.parametrize("event", ["runner_on_ok", "runner_on_failed"])
+@pytest.mark.parametrize(
+    ("said", "cut"),
+    [
+        ("", None),
+        ("note: cut: {}", None),
+        ('cut: {"meetings": 1, "participants": 4}', {"meetings": 1, "participants": 4}),
+        # Two steps of one program cut the same people, of whom some had gone already.
+        (
+            'cut: {"meetings": 2, "participants": 9}\ncut: {"meetings": 1, "participants": 3}',
+            {"meetings": 2, "participants": 9},
+        ),
+        ("cut: {}", {}),
+        ('cut: {"meetings": -1, "participants": true}', {}),
+        ('cut: {"meetings": 1e9, "participants": 4}', {}),
+        ("cut: [", {}),
+        ("cut: []", {}),
+        ('cut: {}\ncut: {"meetings": 1, "participants": 4}', {"meetings": 1, "participants": 4}),
+    ],
+)
+def test_the_lessons_that_a_step_cut_are_kept_as_numbers_however_it_ended(
+    event: str, said: str, cut: dict[str, int] | None
+) -> None:
+    result = result_event("ansible.builtin.command", {"changed": False, "stderr": said}, event)
+    assert result.cut == cut
+    assert result.as_dict().get("cut") == cut
+
+
 @pytest.mark.parametrize(
     ("action", "res", "words"),
     [

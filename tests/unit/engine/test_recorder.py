@@ -103,6 +103,23 @@ def test_the_server_names_the_run_and_its_outcome_and_has_the_whole_log_at_the_e
     assert files["detail/r1.jsonl"] == (desk.place / "detail" / "r1.jsonl").read_bytes()
 
 
+@pytest.mark.parametrize("status", ["ok", "changed", "failed"])
+@pytest.mark.parametrize("cut", [{"meetings": 1, "participants": 23}, {}])
+def test_lessons_that_a_step_cut_are_in_the_log_before_the_next_step(
+    desk: Desk, status: str, cut: dict[str, int]
+) -> None:
+    with at_work(desk.recorder()) as recorder:
+        recorder.resume(an_intent("r1"))
+        recorder.intend(an_intent("r1", force=True))
+        recorder.task(a_result("Restart the bridge", status, cut=cut))
+        (entry,) = desk.entries("lessons.cut")
+        recorder.end(an_outcome())
+    assert desk.entries("run.intent")[0].data["force"] is True
+    assert (entry.data["run"], entry.data["target"]["host"]) == ("r1", "main")
+    assert {name: entry.data[name] for name in ("meetings", "participants") if name in entry.data} == cut
+    assert len(desk.entries("task.result")) == (status != "ok")
+
+
 def test_probes_are_in_the_log_as_numbers(desk: Desk) -> None:
     with at_work(desk.recorder()) as recorder:
         recorder.resume(an_intent("r1"))

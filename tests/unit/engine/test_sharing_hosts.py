@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,12 @@ from keyring.backends import fail
 from typer.testing import CliRunner
 
 from provision.artifacts import Selection
+from provision.audit.log import log_directory
+from provision.audit.outbox import Outbox
+from provision.audit.record import Person
 from provision.cli.main import app
+from provision.engine.cut_lessons import tell_other_schools
+from provision.engine.events import TaskResult
 from provision.engine.lock import _describe
 from provision.engine.variables import build_inventory
 from provision.errors import ConfigurationError, Problem
@@ -94,6 +100,33 @@ def test_a_service_of_a_school_runs_on_a_server_of_the_municipality(place: Path)
         assert (found.hosts["video"].address, found.hosts["video"].shared) == ("192.0.2.99", True)
         assert list(found.own_hosts) == ["main"]
     assert made.sharing("video") == ["escola1", "escola2"]
+
+
+def test_whose_lessons_another_schools_run_cut_reads_of_it_in_its_own_log(place: Path) -> None:
+    made = load_workspace(place)
+    person = Person("Ada", "ada", "tic")
+    step = TaskResult(
+        "video", "bigbluebutton", "Bring it up", "command", "changed", cut={"meetings": 2, "participants": 40}
+    )
+    assert tell_other_schools(made, made.school("escola1"), person, "r1", step) == []
+    assert Outbox(log_directory(place, "escola1")).waiting() == []
+    (waiting,) = map(json.loads, Outbox(log_directory(place, "escola2")).waiting())
+    assert (waiting["type"], waiting["source"]) == ("lessons.cut", "vila.provision.invalid/escola2")
+    told = waiting["data"]
+    assert (told["by"], told["by_run"], told["meetings"], told["participants"]) == ("escola1", "r1", 2, 40)
+    assert (told["actor"]["name"], told["target"]["school"]) == ("Ada", "escola2")
+    # A server of the school's own is nobody else's matter.
+    assert tell_other_schools(made, made.school("escola1"), person, "r1", replace(step, host="main")) == []
+    assert len(Outbox(log_directory(place, "escola2")).waiting()) == 1
+
+
+def test_that_it_could_not_be_left_there_is_said(place: Path) -> None:
+    made = load_workspace(place)
+    log_directory(place, "escola2").mkdir(parents=True)
+    (log_directory(place, "escola2") / "outbox.jsonl").mkdir()
+    step = TaskResult("video", "bigbluebutton", "Bring it up", "command", "changed", cut={})
+    (note,) = tell_other_schools(made, made.school("escola1"), Person("Ada", "ada", "tic"), "r1", step)
+    assert "escola2" in note
 
 
 def test_a_school_that_does_not_name_the_server_has_nothing_to_do_with_it(place: Path) -> None:

@@ -643,7 +643,12 @@ def test_where_it_cannot_be_known_whether_a_lesson_runs_nothing_is_restarted(
     with pytest.raises(program.BigBlueButtonError, match="cannot be known, so the installer must wait"):
         made(program).guard("the installer")
     made(program, force=True).guard("the installer")
-    assert "note: whether lessons were running could not be known" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "note: whether lessons were running could not be known" in told
+    assert "\ncut: {}\n" in told
+    monkeypatch.setattr(program, "busy", lambda: {"meetings": 1, "participants": 20})
+    made(program, force=True).guard("the installer")
+    assert '\ncut: {"meetings": 1, "participants": 20}\n' in capsys.readouterr().err
 
 
 def test_who_waits_goes_on_when_the_lesson_is_over(

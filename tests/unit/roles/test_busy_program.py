@@ -62,7 +62,12 @@ def test_a_step_that_would_cut_lessons_is_refused_with_the_numbers_of_all_servic
 def test_force_cuts_and_says_whom(program: types.ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     service(program, "one", going_on(2, 40))
     assert program.main(["--force", "restart"]) == 0
-    assert capsys.readouterr().err.startswith("note: lessons go on here (meetings: 2, participants: 40)")
+    people, record = capsys.readouterr().err.splitlines()
+    assert people.startswith("note: lessons go on here (meetings: 2, participants: 40)")
+    assert record == 'cut: {"meetings": 2, "participants": 40}'
+    service(program, "two", "exit 1")
+    assert program.main(["--force", "restart"]) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == "cut: {}"
 
 
 def test_waiting_ends_with_the_lessons(program: types.ModuleType, tmp_path: Path) -> None:

@@ -125,6 +125,7 @@ TEXTS: dict[str, str] = {
     "u_endless": "Execució anunciada que no consta que hagi acabat",
     "u_unannounced": "Execució que no consta que s'hagi anunciat abans",
     "u_recovered": "Escriptura del registre interrompuda",
+    "u_cut": "Classes tallades mentre es feien",
     "u_gap": "{span} sense cap entrada, del {since} al {until}",
     "u_gap_name": "Buit en el temps",
     "c_until": "Fins a",

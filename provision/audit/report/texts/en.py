@@ -121,6 +121,7 @@ TEXTS: dict[str, str] = {
     "u_endless": "Run that was announced and has no end on record",
     "u_unannounced": "Run that was not announced on record",
     "u_recovered": "Writing of the log cut off",
+    "u_cut": "Lessons that were cut",
     "u_gap": "{span} without an entry, from {since} to {until}",
     "u_gap_name": "Gap in time",
     "c_until": "Until",

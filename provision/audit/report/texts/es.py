@@ -127,6 +127,7 @@ TEXTS: dict[str, str] = {
     "u_endless": "Ejecución anunciada que no consta que haya terminado",
     "u_unannounced": "Ejecución que no consta que se haya anunciado antes",
     "u_recovered": "Escritura del registro interrumpida",
+    "u_cut": "Clases cortadas mientras se daban",
     "u_gap": "{span} sin ninguna entrada, del {since} al {until}",
     "u_gap_name": "Hueco en el tiempo",
     "c_until": "Hasta",

@@ -22,6 +22,7 @@ from provision.audit.entries import (
     Host,
     KeyAdded,
     Leftover,
+    LessonsCut,
     LogOpened,
     LogRecovered,
     PolicySet,
@@ -291,6 +292,11 @@ def rich_log(directory: Path, hostile: str = "") -> SchoolLog:
     found = "20261028T090000Z-c0ffee" + hostile
     add(DriftFound(actor=TOOL, target=target("main"), kind="unknown-run", found=found), hours=5)
     log.heartbeats(3)
+    add(
+        LessonsCut(
+            actor=MIREIA, target=target("main"), by="escola-riu", by_run="r9", meetings=2, participants=31
+        )
+    )
     log.run(MIREIA, "3.3.1", "cancelled", steps=STEPS[:2])
     log.run(MIREIA, "3.3.1", steps=STEPS[3:8])
     log.heartbeats(39)

@@ -35,6 +35,7 @@ from provision.text import printable_line
 KINDS = {
     "access.opened": ("ssh", "secret", "grant", "new-kind"),
     "access.closed": ("ssh", "secret", "grant", "new-kind"),
+    "lessons.cut": ("own",),
     "drift.found": ("unknown-run", "changed-copy", "missing-copy", "contradiction", "new-kind"),
 }
 FULL: dict[str, Any] = {
@@ -42,6 +43,7 @@ FULL: dict[str, Any] = {
     "target": {"school": "escola-mar", "host": "main", "service": "etherpad"},
     "run": "20261123T101500Z-3fa2b1", "action": "apply", "municipality": "vilafresca", "purpose": "witness",
     "key": "vilafresca+0a1b2c3d+AAAA", "names": ["etherpad_api_key"], "subject": "root", "found": "tot canviat",
+    "by": "escola-riu", "by_run": "20261123T101500Z-5fa2b1", "meetings": 2, "participants": 31, "force": True,
     "number": 12, "healthy": 5, "unhealthy": 1, "changed": {"etherpad": 3}, "why": "Actualització",
     "authority": {"basis": "confirmed", "ticket": "T-1", "approver": "Cap de TIC"},
     "failure": {"host": "main", "service": "etherpad", "task": "Write the settings"},
@@ -93,6 +95,22 @@ def test_a_sentence_names_who_where_and_the_outcome() -> None:
         "T-1",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_cut_lessons_are_told_with_how_many_were_in_them_and_whose_run_did_it(lang: Language) -> None:
+    own = FULL | {"by": "", "outcome": "done"}
+    text = sentence(entry("lessons.cut", **own), lang)
+    assert "--force" in text
+    assert "31 participant" in text
+    assert FULL["run"] in text
+    other = sentence(entry("lessons.cut", **FULL | {"run": "", "outcome": "done"}), lang)
+    assert "escola-riu" in other
+    assert FULL["by_run"] in other
+    unknown = {name: value for name, value in own.items() if name not in {"meetings", "participants"}}
+    assert events.PIECES[lang]["not known"] in sentence(entry("lessons.cut", **unknown), lang)
+    assert "--force" in sentence(entry("run.intent", **FULL), lang)
+    assert "--force" not in sentence(entry("run.intent", **FULL | {"force": False}), lang)
 
 
 @pytest.mark.parametrize(
