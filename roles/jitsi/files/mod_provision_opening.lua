@@ -1,7 +1,7 @@
 -- Written by provision (role jitsi). On the host of the guests: they open no room.
 --
 -- Whoever asks the focus for a room that is not there yet makes it open one. Without an authority of its own (tokens) the
--- focus asks nobody, and the address of upstream for it over HTTP looks at no token either. So a guest's wish for a room that
+-- focus asks nobody, and over HTTP it cannot even know who asks. So a guest's wish for a room that
 -- is not open is answered here, with the condition with which the focus itself refuses: pages then show that one waits for the
 -- host.
 -- It is looked at before it goes anywhere: to the focus's component, to a name on it, or to the focus itself.
