@@ -56,12 +56,14 @@ def test_it_runs_as_its_own_user_and_nobody_else_reads_its_secret(host: Any) -> 
 
 
 def test_plain_tcp_and_the_command_line_are_shut(host: Any) -> None:
+    """turnserver.conf(5): no-tcp, no-cli (5766)."""
     ports = {int(line.split()[3].rpartition(":")[2]) for line in host.check_output("ss -H -lnt").splitlines()}
     assert 5349 in ports
     assert not ports & {3478, 5766}
 
 
 def test_a_new_certificate_is_shown_without_a_restart(host: Any) -> None:
+    """SIGUSR2: coturn, pull request 236."""
     site = json.loads(host.check_output("cat /etc/provision/coturn.json"))["sites"][0]["name"]
     folder = f"/etc/provision/tls/{site}"
     before, since = served(host), started(host)

@@ -1,8 +1,9 @@
 -- Written by provision (role jitsi). On the host of the guests: they open no room.
 --
 -- Whoever asks the focus for a room that is not there yet makes it open one. Without an authority of its own (tokens) the
--- focus asks nobody, and the address of upstream for it over HTTP looks at no token either. So a guest's wish for a room that
--- is not open is answered here, in the words in which the focus itself refuses: pages then show that one waits for the host.
+-- focus asks nobody, and over HTTP it cannot even know who asks. So a guest's wish for a room that
+-- is not open is answered here, with the condition with which the focus itself refuses: pages then show that one waits for the
+-- host.
 -- It is looked at before it goes anywhere: to the focus's component, to a name on it, or to the focus itself.
 local jid = require "util.jid";
 local st = require "util.stanza";
@@ -37,8 +38,8 @@ for _, kind in ipairs { "host", "bare", "full" } do
 	module:hook("pre-iq/" .. kind, look, 10);
 end
 
--- Upstream keeps whatever stands in an address (?token=) as the token of a session. On this host nobody looks at it; its
--- mod_auth_jitsi-anonymous forgets it, but not where somebody names a former session of his own (?previd=). For its
+-- Upstream's mod_jitsi_session keeps whatever stands in an address (?token=) as the token of a session. On this host nobody looks
+-- at it; its mod_auth_jitsi-anonymous forgets it, but not where somebody names a former session of his own (?previd=). For its
 -- mod_muc_wait_for_host, whoever has one is of the school. A token that is good comes in on the main host.
 module:hook("resource-bind", function (event)
 	event.session.auth_token = nil;

@@ -155,6 +155,7 @@ def settings_served(host: Any, hostname: str) -> dict[str, Any]:
 
 
 def test_the_pages_are_told_of_no_server_but_the_schools_own(host: Any, hostname: str) -> None:
+    """Upstream's config.js names a STUN server of theirs (p2p.stunServers)."""
     served = json.dumps(settings_served(host, hostname))
     assert set(re.findall(r"(?:https?|wss?|stuns?|turns?):/*([^/:\"]+)", served)) == {hostname}
     assert "jitsi.net" not in served
@@ -187,6 +188,7 @@ def test_the_pages_are_told_of_no_server_but_the_schools_own(host: Any, hostname
 def test_what_would_lead_out_or_record_is_off_in_what_is_served(
     host: Any, hostname: str, path: str, value: Any
 ) -> None:
+    """Names: jitsi-meet, react/features/base/config/configType.ts; what each does: config.js."""
     served: Any = settings_served(host, hostname)
     for key in path.split("."):
         served = served[key]
@@ -194,10 +196,12 @@ def test_what_would_lead_out_or_record_is_off_in_what_is_served(
 
 
 def test_the_list_of_stun_servers_is_the_schools_own_and_not_empty(host: Any, hostname: str) -> None:
+    """Where there is none, lib-jitsi-meet takes upstream's (xmpp.ts, DEFAULT_STUN_SERVERS)."""
     assert settings_served(host, hostname)["p2p"]["stunServers"] == [{"urls": f"stun:{hostname}:3478"}]
 
 
 def test_there_is_no_button_for_recording_or_broadcasting(host: Any, hostname: str) -> None:
+    """Names: jitsi-meet, react/features/toolbox/constants.ts (TOOLBAR_BUTTONS)."""
     buttons = set(settings_served(host, hostname)["toolbarButtons"])
     assert {"microphone", "camera", "hangup"} <= buttons
     assert not buttons & {
@@ -221,6 +225,7 @@ def test_what_no_link_may_bring_back_stands_in_the_settings(host: Any, hostname:
 
 
 def test_the_welcome_page_leads_to_no_app_store_and_to_no_companys_terms(host: Any, hostname: str) -> None:
+    """Name: jitsi-meet, interface_config.js; what it does: WelcomePage.web.tsx (_renderFooter)."""
     own, page = ask(host, hostname, "/interface_config.js", "/")
     for answer in (own, page):
         assert answer["status"] == 200
@@ -244,6 +249,7 @@ def test_the_browser_is_told_to_reach_no_other_server(host: Any, hostname: str) 
 
 
 def test_a_rooms_page_has_these_settings_in_it(host: Any, hostname: str) -> None:
+    """By SSI (jitsi-meet, index.html)."""
     front, page = ask(host, hostname, "/", "/UnaSala")
     assert front["status"] == page["status"] == 200
     assert front["body"] == page["body"]
@@ -282,7 +288,7 @@ def test_a_websocket_is_opened(host: Any, hostname: str) -> None:
 
 
 def test_inner_doors_are_not_public(host: Any, hostname: str) -> None:
-    """Over HTTP jicofo looks at no token (its doc/conference-request.md)."""
+    """Over HTTP jicofo cannot know who asks (its doc/conference-request.md)."""
     paths = ["/about/health", "/colibri/stats", "/stats", "/metrics", "/debug", "/_api/room-info", "/a/b"]
     assert {answer["status"] for answer in ask(host, hostname, *paths)} == {404}
     (answer,) = ask(host, hostname, "/conference-request/v1", method="POST")
@@ -298,6 +304,7 @@ def listeners(host: Any, kind: str) -> dict[int, set[str]]:
 
 
 def test_bridge_focus_and_prosody_listen_on_loopback_but_for_media(host: Any) -> None:
+    """Ports: reference.conf of jitsi-videobridge and jicofo, jitsi-meet.example (5280, 9090) of jitsi-meet."""
     tcp, udp = listeners(host, "t"), listeners(host, "u")
     for port in (5222, 5280, 8080, 8888, 9090):
         assert tcp[port] <= LOOPBACK, port
@@ -309,6 +316,7 @@ def test_bridge_focus_and_prosody_listen_on_loopback_but_for_media(host: Any) ->
 
 @pytest.mark.parametrize("port", [8080, 8888])
 def test_bridge_and_focus_say_that_they_are_well(host: Any, port: int) -> None:
+    """jitsi-videobridge, doc/health-checks.md and rest/root/Application.java; jicofo, ktor/Application.kt (about)."""
     assert (
         host.check_output(f"curl -s -o /dev/null -w %{{http_code}} http://127.0.0.1:{port}/about/health")
         == "200"
@@ -316,6 +324,7 @@ def test_bridge_and_focus_say_that_they_are_well(host: Any, port: int) -> None:
 
 
 def test_the_focus_opens_nothing_over_http(host: Any, hostname: str) -> None:
+    """jicofo, reference.conf (rest.conference-request.enabled) and ktor/Application.kt."""
     wish = json.dumps({"room": f"{room()}@conference.{hostname}"})
     code = host.check_output(
         "curl -s -o /dev/null -w %{http_code} -H 'Content-Type: application/json' "
@@ -328,6 +337,7 @@ def test_the_focus_opens_nothing_over_http(host: Any, hostname: str) -> None:
 
 
 def test_a_guest_opens_no_room(host: Any) -> None:
+    """jicofo, ConferenceIqHandler.kt (not-authorized); Prosody, restrict_room_creation."""
     name = room()
     told = attempt(host, **{"as": "guest", "room": name, "do": "both"})
     assert told["login"] == "ok"
@@ -336,6 +346,7 @@ def test_a_guest_opens_no_room(host: Any) -> None:
 
 
 def test_a_session_that_a_guest_has_made_up_opens_no_room(host: Any) -> None:
+    """jicofo, AbstractAuthAuthority.java (verifySession)."""
     told = attempt(host, **{"as": "guest", "room": room(), "session": secrets.token_hex(16)})
     assert told["request"] in ("not-authorized", "not-acceptable")
 
@@ -371,7 +382,10 @@ def test_somebody_of_the_school_opens_a_room_and_then_guests_come_in_or_wait(
 
 
 def test_a_guest_with_a_token_that_nobody_looked_at_is_a_guest(host: Any, wanted: dict[str, Any]) -> None:
-    """Upstream keeps what stands in the address, and takes whoever has it for somebody of the school."""
+    """Upstream keeps what stands in the address, and takes whoever has it for somebody of the school.
+
+    jitsi-meet, mod_jitsi_session.lua, mod_auth_jitsi-anonymous.lua, mod_muc_wait_for_host.lua.
+    """
     name = room()
     made_up = {"as": "guest", "token": "made-up"}
     assert attempt(host, **made_up, room=name)["request"] == "not-authorized"
@@ -485,6 +499,7 @@ def test_turn_over_tls_has_the_sites_certificate(host: Any, hostname: str) -> No
 
 
 def test_bridge_asks_nobody_for_its_address(host: Any) -> None:
+    """Upstream's package names a STUN server of theirs (jitsi-videobridge, debian/postinst)."""
     conf = host.check_output("cat /etc/jitsi/videobridge/jvb.conf")
     assert "jitsi.net" not in conf
     assert (
@@ -498,6 +513,7 @@ def test_bridge_asks_nobody_for_its_address(host: Any) -> None:
 
 
 def test_behind_a_router_the_bridge_says_the_routers_address_and_knows_its_own(host: Any) -> None:
+    """Names: jitsi-videobridge, doc/network-configuration.md."""
     conf = host.check_output("cat /etc/jitsi/videobridge/jvb.conf")
     public = json.loads(host.check_output("cat /etc/provision/coturn.json"))["sites"][0]["public_address"]
     told = re.findall(r'(local|public)-address = "(.*)"', conf)
@@ -513,6 +529,7 @@ def test_behind_a_router_the_bridge_says_the_routers_address_and_knows_its_own(h
 
 
 def test_upstreams_package_opens_no_second_site(host: Any, hostname: str) -> None:
+    """It would, where there is no such file (jitsi-meet, debian/jitsi-meet-web-config.postinst)."""
     assert host.run("nginx -t -q").rc == 0
     assert not host.file(f"/etc/nginx/sites-enabled/{hostname}.conf").exists
     named = re.findall(
@@ -531,6 +548,7 @@ def test_the_whole_set_is_held_at_one_release(host: Any) -> None:
 
 
 def test_upstream_was_told_of_the_own_certificate_and_of_no_company(host: Any, hostname: str) -> None:
+    """Its very words: jitsi-meet, debian/jitsi-meet-web-config.{templates,postinst}."""
     answers = host.check_output("debconf-show jitsi-meet-web-config")
     assert "jitsi-meet/cert-choice: I want to use my own certificate" in answers
     assert "jitsi-meet/jaas-choice: false" in answers

@@ -94,6 +94,53 @@ def test_logs_go_after_the_days_that_the_school_says_even_when_nothing_new_is_wr
     assert not {"notifempty", "hourly"} & words
 
 
+def prosody(authentication: str) -> str:
+    return rendered(
+        "prosody.cfg.lua.j2",
+        jitsi_hostname="meet.escola.test",
+        jitsi_authentication=authentication,
+        jitsi_turn_secret="t",
+        jitsi_token_app_id="provision",
+        jitsi_token_secret="s",
+        jitsi_token_keys_url="",
+        jitsi_token_issuers=[],
+        jitsi_token_audiences=[],
+    )
+
+
+@pytest.mark.parametrize("authentication", ["accounts", "token"])
+def test_a_broken_connection_leaves_no_file_and_an_ended_lesson_no_shut_room(authentication: str) -> None:
+    """Prosody: mod_smacks.lua (smacks_h), muc/mod_muc.lua (muc_tombstones); for all hosts, so before the first."""
+    general = prosody(authentication).partition("\nVirtualHost ")[0]
+    assert '\nstorage = { smacks_h = "memory" }\n' in general
+    assert "\nmuc_tombstones = false\n" in general
+
+
+def test_with_accounts_a_password_is_the_only_way_in() -> None:
+    """Prosody 13: mod_auth_internal_hashed.lua offers OAUTHBEARER too."""
+    assert 'disable_sasl_mechanisms = { "DIGEST-MD5", "OAUTHBEARER" }' in prosody("accounts")
+    assert "OAUTHBEARER" not in prosody("token")
+
+
+@pytest.mark.parametrize("authentication", ["accounts", "token"])
+def test_upstreams_maintainer_script_finds_nothing_to_mend_in_prosodys_file(authentication: str) -> None:
+    """It looks for these (jitsi-meet 31eef95e, debian/jitsi-meet-prosody.postinst)."""
+    text = prosody(authentication)
+    host = "meet.escola.test"
+    for wanted in (
+        f"internal.auth.{host}",
+        f'Component "focus.{host}" "client_proxy"',
+        f'Component "polls.{host}"',
+        '--"polls";',
+        "unlimited_jids",
+        "component_admins_as_room_owners = ",
+    ):
+        assert wanted in text, wanted
+    assert '--plugin_paths = { "/usr/share/jitsi-meet/prosody-plugins/" }' not in text
+    rooms = text.partition(f'Component "conference.{host}" "muc"\n')[2]
+    assert "restrict_room_creation" in "".join(rooms.splitlines()[:2])
+
+
 def own_address(local: str, facts: dict[str, Any]) -> str:
     named = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())["jitsi_own_address"]
     template = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False).from_string(named)

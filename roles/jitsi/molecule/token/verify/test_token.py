@@ -58,6 +58,7 @@ def test_a_token_opens_its_room(host: Any, wanted: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("fault", ["forged", "expired", "not yet", "another issuer", "unsigned", "torn"])
 def test_a_token_that_is_not_right_opens_nothing(host: Any, wanted: dict[str, Any], fault: str) -> None:
+    """jitsi-meet, resources/prosody-plugins/luajwtjitsi.lib.lua (verify)."""
     room, secret = f"test-{secrets.token_hex(6)}", wanted["token_secret"]
     now = int(time.time())
     word = {
@@ -75,6 +76,7 @@ def test_a_token_that_is_not_right_opens_nothing(host: Any, wanted: dict[str, An
 
 
 def test_a_token_for_one_room_does_not_lead_into_another(host: Any, wanted: dict[str, Any]) -> None:
+    """jitsi-meet, resources/prosody-plugins/token/util.lib.lua (verify_room)."""
     mine, other = (f"test-{secrets.token_hex(6)}" for _ in range(2))
     assert attempt(host, token(wanted["token_secret"], **claims(wanted, other)), other)["request"] == "ready"
     told = attempt(host, token(wanted["token_secret"], **claims(wanted, mine)), other, "join")
