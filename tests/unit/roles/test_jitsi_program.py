@@ -395,6 +395,32 @@ def test_nothing_is_written_where_lessons_keep_it_from_being_taken_up(
     assert settler.steps[1:] == ["write"]
 
 
+def test_what_stood_there_for_a_former_host_name_is_taken_away_with_a_restart(
+    program: types.ModuleType, settler: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program.CONF_D = tmp_path / "conf.d"  # type: ignore[attr-defined]
+    program.CONF_D.mkdir()
+    available = tmp_path / "conf.avail"
+    available.mkdir()
+    for name, text in {
+        "meet.former.test": f"{program.OURS}, after upstream's\nVirtualHost\n",
+        settler.host: f"{program.OURS}\n",
+        "somebody.elses": "VirtualHost\n",
+    }.items():
+        (available / f"{name}.cfg.lua").write_text(text)
+        (program.CONF_D / f"{name}.cfg.lua").symlink_to(available / f"{name}.cfg.lua")
+    monkeypatch.setattr(settler, "packages", lambda: True)
+    monkeypatch.setattr(settler, "stale", lambda _: False)
+    monkeypatch.setattr(settler, "may", lambda step: settler.steps.append(f"ask: {step}"))
+    settler.settle()
+    assert settler.steps == ["ask: restart prosody", "write", "restart prosody.service"]
+    left = ["somebody.elses.cfg.lua", f"{settler.host}.cfg.lua"]
+    for folder in (program.CONF_D, available):
+        assert sorted(file.name for file in folder.iterdir()) == sorted(left)
+    settler.settle()
+    assert settler.steps[3:] == ["write"]
+
+
 def test_a_dead_bridge_is_started_although_people_are_in_a_room(
     program: types.ModuleType, settler: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
