@@ -7,7 +7,7 @@ base roles never know who uses them. No secret is in it: roles take those from t
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provision import names
 from provision.artifacts import Selection
@@ -16,6 +16,9 @@ from provision.errors import ConfigurationError, Problem
 from provision.model import ResolvedHost, ResolvedSchool, ResolvedService, Workspace
 from provision.model.municipality import AcmeTls, InternalTls, ProvidedTls
 from provision.model.service import LoopbackProbe, OwnProbe
+
+if TYPE_CHECKING:
+    import jinja2
 
 #: Roles that every host has, before and after what its services need.
 _FIRST = ("base", "firewall")
@@ -248,6 +251,24 @@ def _roles(services: Sequence[ResolvedService], only: Sequence[str], *, trail: b
     return roles
 
 
+def site_templates(directory: Path) -> "jinja2.Environment":
+    """How a service's part of the web server's settings is made of its template.
+
+    Args:
+        directory: the ``templates`` of its role.
+    """
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(directory),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - nginx configuration, not HTML; values are checked by the model
+    )
+
+
 def _site(
     workspace: Workspace, school: ResolvedSchool, service: ResolvedService, version: str
 ) -> dict[str, Any]:
@@ -256,21 +277,17 @@ def _site(
     site = service.definition.needs.site
     assert site is not None  # noqa: S101 - the caller looked
     templates = workspace.catalog[service.id].role_dir / "templates"
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - nginx configuration, not HTML; values are checked by the model
-    )
     try:
-        locations = environment.get_template(site.locations).render(
-            hostname=service.hostname,
-            settings=service.settings,
-            school=school,
-            service=service,
-            version=version,
+        locations = (
+            site_templates(templates)
+            .get_template(site.locations)
+            .render(
+                hostname=service.hostname,
+                settings=service.settings,
+                school=school,
+                service=service,
+                version=version,
+            )
         )
     except jinja2.TemplateError as error:
         raise ConfigurationError(

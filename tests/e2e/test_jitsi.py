@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,6 +118,22 @@ def started(school: SchoolOnLab) -> str:
     return ssh(school.machine, "systemctl show -p InvocationID --value jitsi-videobridge2 prosody").stdout
 
 
+def guarding(school: SchoolOnLab) -> bool:
+    """Whether a program on the server waits for the end of lessons. The brackets: pgrep's own shell is not meant."""
+    return bool(ssh(school.machine, "pgrep -f [p]rovision-busy", check=False).stdout)
+
+
+def waits(school: SchoolOnLab, minutes: str) -> subprocess.Popen[str]:
+    """An apply that has come to where it waits for the end of lessons."""
+    waiting = school.start("apply", school.id, "--yes", "--wait", minutes)
+    limit = time.monotonic() + 240
+    while not guarding(school):
+        assert waiting.poll() is None, waiting.communicate()
+        assert time.monotonic() < limit
+        time.sleep(1)
+    return waiting
+
+
 def test_a_school_gets_its_video_lessons_and_a_further_run_changes_nothing(school: SchoolOnLab) -> None:
     applied = school.provision("apply", school.id, "--yes")
     assert "is ready" in applied.stdout
@@ -165,12 +182,7 @@ def test_a_lesson_is_not_cut_unasked(school: SchoolOnLab) -> None:
         assert "participants: 23" in refused.stdout + refused.stderr
         assert "participants: 23" in school.provision("runs", "show", "last", "--log").stdout
         assert started(school) == before
-        waiting = school.start("apply", school.id, "--yes", "--wait", "10")
-        limit = time.monotonic() + 240
-        while not ssh(school.machine, "pgrep -f [p]rovision-busy", check=False).stdout:
-            assert waiting.poll() is None, waiting.communicate()
-            assert time.monotonic() < limit
-            time.sleep(1)
+        waiting = waits(school, "10")
         assert started(school) == before
     finally:
         lesson(school, 0)
@@ -327,12 +339,7 @@ def test_a_run_that_is_stopped_while_it_waits_restarts_nothing_when_the_lesson_e
     lesson(school, 5)
     try:
         school.edit(services=use(bridge_memory_mb=1600))
-        waiting = school.start("apply", school.id, "--yes", "--wait", "30")
-        limit = time.monotonic() + 240
-        while not ssh(school.machine, "pgrep -f [p]rovision-busy", check=False).stdout:
-            assert waiting.poll() is None, waiting.communicate()
-            assert time.monotonic() < limit
-            time.sleep(1)
+        waiting = waits(school, "30")
         waiting.send_signal(signal.SIGINT)
         out, err = waiting.communicate(timeout=120)
         assert waiting.returncode == 1, out + err
@@ -340,7 +347,23 @@ def test_a_run_that_is_stopped_while_it_waits_restarts_nothing_when_the_lesson_e
         lesson(school, 0)
     # It looks every quarter of a minute.
     limit = time.monotonic() + 60
-    while ssh(school.machine, "pgrep -f [p]rovision-busy", check=False).stdout:
+    while guarding(school):
         assert time.monotonic() < limit
         time.sleep(1)
     assert started(school) == before
+
+
+def test_under_a_new_host_name_nothing_is_left_of_the_former_one(school: SchoolOnLab) -> None:
+    name = "classes.escola-prova.test"
+    with (school.directory / ".state/hosts").open("a") as names:
+        names.write(f"{school.machine.address} {name}\n")
+    ssh(school.machine, f"echo 127.0.0.1 {name} >> /etc/hosts")
+    school.edit(services={"jitsi": {**use()["jitsi"], "hostname": name}})
+    applied = school.provision("apply", school.id, "--yes")
+    assert (
+        f"take away Prosody's settings for the former name {SITE}"
+        in school.provision("runs", "show", "last", "--log").stdout + applied.stdout
+    )
+    assert states(school) == {}
+    assert ssh(school.machine, "ls /etc/prosody/conf.d").stdout.split().count(f"{SITE}.cfg.lua") == 0
+    assert "nothing changed" in school.provision("apply", school.id, "--yes").stdout

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from provision import paths
+from provision.engine.variables import site_templates
 
 ROLE = paths.ROLES / "jitsi"
 TEMPLATES = ROLE / "templates"
@@ -16,13 +17,7 @@ TEMPLATES = ROLE / "templates"
 
 def rendered(name: str, **values: Any) -> str:
     """A template, as far as it needs no filter of Ansible's own but these."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
+    environment = site_templates(TEMPLATES)
     environment.filters |= {
         "to_json": json.dumps,
         "to_uuid": lambda text: f"uuid of {text}",

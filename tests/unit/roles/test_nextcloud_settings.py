@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import jinja2
 import pytest
 import yaml
 
 from provision import paths
+from provision.engine.variables import site_templates
 
 ROLE = paths.ROLES / "nextcloud"
 #: Upstream's own address of the store (lib/private/App/AppStore/Fetcher/Fetcher.php, APP_STORE_URL).
@@ -21,10 +21,7 @@ def _variables() -> dict[str, Any]:
 
 def site(*, app_store: bool) -> str:
     """The site's locations, as provision makes them of a school's settings."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ROLE / "templates"), undefined=jinja2.StrictUndefined, autoescape=False
-    )
-    template = environment.get_template("nginx-locations.conf.j2")
+    template = site_templates(ROLE / "templates").get_template("nginx-locations.conf.j2")
     return template.render(settings={"app_store": app_store})
 
 
