@@ -457,6 +457,46 @@ def test_after_a_start_of_the_server_other_settings_than_those_in_place_want_a_r
     assert settler.stale(program.BRIDGE)
 
 
+@pytest.mark.parametrize(
+    ("status", "content", "policy", "code"),
+    [
+        (200, b"var config = {};", "default-src 'self'; connect-src 'self' wss://HOST data:", ""),
+        (200, b"var config = { analytics };", "default-src 'self'", "changed"),
+        (404, b"var config = {};", "default-src 'self'", "changed"),
+        (200, b"var config = {};", "", "policy"),
+        (200, b"var config = {};", "default-src 'self'; img-src 'self' www.gravatar.com", "policy"),
+        (
+            200,
+            b"var config = {};",
+            "default-src 'self'; connect-src 'self' wss://HOST https://amplitude.com",
+            "policy",
+        ),
+    ],
+)
+def test_browsers_must_get_the_schools_own_settings_and_reach_no_other_server(
+    program: types.ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    status: int,
+    content: bytes,
+    policy: str,
+    code: str,
+) -> None:
+    program.STAGED = tmp_path  # type: ignore[attr-defined]
+    (tmp_path / "config.js").write_bytes(b"var config = {};")
+    monkeypatch.setattr(program, "settings", wanted)
+    policy = policy.replace("HOST", wanted()["hostname"])
+    monkeypatch.setattr(program, "page", lambda *_: (status, policy, content))
+    told = program.probe("served")
+    assert (told["state"], told["code"]) == ("problem" if code else "ok", code)
+
+    def dead(*_: str) -> None:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(program, "page", dead)
+    assert program.probe("served")["code"] == "silent"
+
+
 @pytest.mark.parametrize("names", [["Anna"], ["-x"], ["a b"], ["a@b"], ["provision-probe"]])
 def test_a_name_that_is_no_login_name_is_refused_before_anything_is_done(
     program: types.ModuleType, names: list[str]
