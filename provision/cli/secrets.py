@@ -1,6 +1,7 @@
 """``provision secrets``: which secrets a school has, new ones, and those that come from outside."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -134,11 +135,20 @@ def rotate(
             origin_of(place, chosen),
             [e.SecretRotated(actor=_actor(place), target=e.Target(school=school), names=list(wanted))],
         )
+    others = _in_common(place, chosen, wanted)
     if json_output:
-        emit_json("provision/secrets-rotated/v1", {"school": school, "rotated": wanted})
+        document = {"school": school, "rotated": wanted, "also_apply": others}
+        emit_json("provision/secrets-rotated/v1", document)
         return
     console.print(f"Replaced: {', '.join(wanted) or 'nothing'}", style="good", markup=False)
     console.print(f"The server still has the old ones. Next: provision apply {school}", markup=False)
+    if others:
+        console.print(
+            f"In common with {', '.join(others)}, whose own servers have the old one until they are applied as well, "
+            f"right afterwards: provision apply {' '.join(others)}",
+            style="warn",
+            markup=False,
+        )
 
 
 @app.command(
@@ -189,6 +199,20 @@ def _named(school: ResolvedSchool, name: str) -> list[str]:
     if not secrets:
         raise UsageError(f"{name} has no secrets.", f"See them all: provision secrets show {school.id}")
     return secrets
+
+
+def _in_common(workspace: Workspace, school: ResolvedSchool, names: Sequence[str]) -> list[str]:
+    """Other schools that have one of these secrets too, for a service on a server that they share."""
+    shared = [service for service in school.services.values() if school.is_shared(service)]
+    return sorted(
+        {
+            other
+            for service in shared
+            if {secret.name for secret in service.definition.secrets} & set(names)
+            for other in workspace.sharing(service.host)
+            if other != school.id
+        }
+    )
 
 
 def _uses(school: ResolvedSchool) -> dict[str, tuple[list[str], bool]]:

@@ -250,6 +250,19 @@ def test_a_new_secret_reaches_the_other_school_with_its_next_run(place: Path) ->
     assert ensure(made, "escola2") == "by-hand"
 
 
+def test_who_replaces_a_secret_in_common_is_told_which_schools_must_follow(place: Path) -> None:
+    made = load_workspace(place)
+    for name in ("escola1", "escola2"):
+        ensure(made, name)
+    words = ["secrets", "rotate", "escola1", "--yes", "--workspace", str(place)]
+    told = CliRunner().invoke(app, [*words, "bigbluebutton"]).stdout
+    assert "provision apply escola2" in told
+    document = json.loads(CliRunner().invoke(app, [*words, "bigbluebutton", "--json"]).stdout)
+    assert document["also_apply"] == ["escola2"]
+    # What is the school's own is nobody else's matter.
+    assert "escola2" not in CliRunner().invoke(app, [*words, "etherpad"]).stdout
+
+
 def test_what_a_school_had_before_its_server_was_shared_stays_the_secret(place: Path) -> None:
     made = load_workspace(place)
     with SecretStore(made).edit("escola2") as values:
