@@ -126,6 +126,48 @@ def test_the_pinned_installer_is_verified_by_its_checksum_and_commit() -> None:
     assert "sha256: 87e92a904b24a94eb8b2efd4ffdc9ca253d7227d2608806b51b8e60cf5980338" in service
 
 
+@pytest.mark.parametrize(
+    ("status", "hours", "said"),
+    [
+        (1, 0.1, "the installer ended with 1"),
+        (0, 0.1, "the installer ended, but BigBlueButton is not there"),
+        (1, 2.0, "the installer was ended after 2 hours"),
+    ],
+)
+def test_what_became_of_the_installer_is_told(
+    program: types.ModuleType, status: int, hours: float, said: str
+) -> None:
+    assert made(program).after_install(status, hours * 3600).startswith(said)
+
+
+def test_an_installer_that_waits_for_ever_is_ended_and_its_apt_waits_for_another(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Upstream's own: it waits for a file of bbb-web, whether its package came or not.
+    program.INSTALLER.parent.mkdir(parents=True)
+    program.INSTALLER.write_text("true\n")
+    program.CERTIFICATE.mkdir(parents=True)
+    program.APT.parent.mkdir(parents=True)
+    program.INSTALL_LOG.parent.mkdir(parents=True)
+    for name in ("fullchain.pem", "key.pem"):
+        (program.CERTIFICATE / name).touch()
+    called: list[list[str]] = []
+
+    def ran(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        called.append(command)
+        return subprocess.CompletedProcess(command, 1, "", "")
+
+    monkeypatch.setattr(program.subprocess, "run", ran)
+    monkeypatch.setattr(program.shutil, "which", lambda _: "/usr/bin/it")
+    monkeypatch.setattr(program, "true", lambda *_: False)
+    with pytest.raises(program.BigBlueButtonError, match="the installer ended with 1"):
+        made(program, installer="").run_installer()
+    command = called[-1]
+    assert "RuntimeMaxSec=2h" in command
+    assert f"APT_CONFIG={program.APT}" in command
+    assert program.APT.read_text() == 'DPkg::Lock::Timeout "600";\n'
+
+
 # Settings.
 
 
