@@ -176,7 +176,7 @@ def test_no_foreign_stun_or_turn_server_is_told_to_anybody(host, server):
 
 
 def test_no_address_of_a_visitor_is_kept(host, server):
-    """Source: privacy.md@094f4cdc, "Logs"; bbb-install.sh@c8a743f1, install_haproxy (log-format), install_coturn (verbose)."""
+    """Source: privacy.md@094f4cdc, "Logs"; bbb-install.sh@c8a743f1, install_haproxy (log-format), install_coturn."""
     mark = f"provision-verify-{secrets.token_hex(8)}"
     host.check_output("curl -sS https://%s/%s", server.name, mark)
     host.check_output("curl -sS http://%s/%s", server.name, mark)
