@@ -1,6 +1,8 @@
 """What the role bigbluebutton promises: the same questions for a lab server and for a school's.
 
 Tests that hold lessons, restart or install are for a stand-in alone; on a school's server nobody's lesson is touched.
+
+What upstream's programs do, and the full names of the files that are named here, stand in the role's README.md.
 """
 
 import hashlib
@@ -103,17 +105,20 @@ def _lesson(server, stand_in):
 
 @pytest.mark.parametrize("name", ["api", "secret", "meeting", "media", "check"])
 def test_each_probe_is_answered_well(server, name):
+    """Each probe's own docstring in files/provision-bigbluebutton names its source."""
     assert server.probe(name)["state"] == "ok", server.probe(name)
 
 
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha384", "sha512"])
 def test_the_secret_of_the_vault_opens_the_api_and_another_does_not(server, algorithm):
+    """Source: api.md@003e3832, "Usage" and "Error handling"; GetChecksumValidator.java@4b5d4e9e (four algorithms)."""
     assert server.call("getMeetings", algorithm).findtext("returncode") == "SUCCESS"
     wrong = server.call("getMeetings", algorithm, secret="0" * 64)
     assert (wrong.findtext("returncode"), wrong.findtext("messageKey")) == ("FAILED", "checksumError")
 
 
 def test_the_certificate_is_the_one_that_was_given(host, server):
+    """Source: bbb-install.sh@c8a743f1, install_haproxy (haproxy on 443 with certbundle.pem)."""
     shown = host.check_output(
         "openssl s_client -connect 127.0.0.1:443 -servername %s </dev/null 2>/dev/null | openssl x509 -outform PEM",
         server.name,
@@ -122,6 +127,9 @@ def test_the_certificate_is_the_one_that_was_given(host, server):
 
 
 def test_secrets_are_for_root_and_bigbluebutton_alone(host):
+    """Source: bbb-conf@00013312, --setsecret (where the secret stands); bbb-install.sh@c8a743f1, configure_coturn (who
+    may read turn-stun-servers.xml); ansible-role-bigbluebutton@0f62a6f5, configure-bbb.yml (the same for all three).
+    """
     for name, mode, group in (
         (PROPERTIES, 0o640, "bigbluebutton"),
         ("/etc/bigbluebutton/bbb-apps-akka.conf", 0o640, "bigbluebutton"),
@@ -142,6 +150,7 @@ def test_the_secret_is_in_no_list_of_processes_and_in_no_log(host, server):
 
 
 def test_settings_of_the_school_are_in_force(server):
+    """Source: bigbluebutton.properties@00013312 (names and values); privacy.md@094f4cdc (what they are good for)."""
     found = server.properties()
     assert found["defaultGuestPolicy"] == "ASK_MODERATOR"
     assert found["disableRecordingDefault"] == "true"
@@ -152,11 +161,13 @@ def test_settings_of_the_school_are_in_force(server):
 
 
 def test_what_upstreams_installer_calls_before_it_brings_it_is_there(host):
+    """Source: bbb-install.sh@c8a743f1, check_version."""
     assert host.exists("curl")
     assert host.exists("wget")
 
 
 def test_no_foreign_stun_or_turn_server_is_told_to_anybody(host, server):
+    """Source: bbb-install.sh@c8a743f1, configure_coturn and check_nat; bbb-conf@00013312, check_configuration."""
     text = host.file("/etc/bigbluebutton/turn-stun-servers.xml").content_string
     assert f"turn:{server.name}:3478" in text
     for foreign in ("google", "freeswitch.org", "stun:"):
@@ -165,6 +176,7 @@ def test_no_foreign_stun_or_turn_server_is_told_to_anybody(host, server):
 
 
 def test_no_address_of_a_visitor_is_kept(host, server):
+    """Source: privacy.md@094f4cdc, "Logs"; bbb-install.sh@c8a743f1, install_haproxy (log-format), install_coturn."""
     mark = f"provision-verify-{secrets.token_hex(8)}"
     host.check_output("curl -sS https://%s/%s", server.name, mark)
     host.check_output("curl -sS http://%s/%s", server.name, mark)
@@ -173,7 +185,15 @@ def test_no_address_of_a_visitor_is_kept(host, server):
     assert not host.file("/etc/turnserver.conf").contains("^verbose")
 
 
+def test_ports_of_sound_and_pictures_are_open_in_the_firewall(host, server):
+    """Source: configure-firewall.md@15698b34 and install.md@89dc9221 (UDP 16384 to 32768); the probe's media_ports."""
+    if host.run("nft list chain inet provision input").rc:
+        pytest.skip("no firewall of the role of that name here")
+    assert server.probe("media")["measured"].endswith("the firewall lets their UDP ports in")
+
+
 def test_logs_and_recordings_are_cleared_each_day(host):
+    """Source: privacy.md@094f4cdc, "Deleted recordings remain on disk" and "Retention of cache files"."""
     assert host.service("provision-bigbluebutton-purge.timer").is_running
     assert host.service("provision-bigbluebutton-purge.timer").is_enabled
     assert host.run("systemctl start provision-bigbluebutton-purge.service").rc == 0
@@ -193,6 +213,7 @@ def test_a_second_run_changes_nothing_and_runs_no_installer(host, server):
 
 @pytest.mark.usefixtures("lesson")
 def test_how_many_lessons_and_people_there_are_is_told(server):
+    """Source: get-meetings.ftlx@21f0493b (running, participantCount, hasBeenForciblyEnded)."""
     assert server.busy() == {"meetings": 1, "participants": 3}
 
 
@@ -239,11 +260,13 @@ def test_who_insists_reads_what_was_cut(server):
 
 @pytest.mark.usefixtures("lesson")
 def test_nothing_is_recorded_though_a_course_asks_for_it(server):
+    """Source: ParamsProcessorUtil.java@00240c92, processRecordMeeting; bigbluebutton.properties@00013312."""
     assert server.call("getMeetingInfo", meetingID="lesson").findtext("recording") == "false"
 
 
 @pytest.mark.usefixtures("stand_in")
 def test_where_recording_is_on_everybody_is_told(server):
+    """Source: create.tsx@012e7212 (notifyRecordingIsOn); bigbluebutton.properties@00013312."""
     try:
         assert server.settle(recording=True).rc == 0
         found = server.properties()
@@ -267,6 +290,7 @@ def test_a_restart_that_did_not_come_is_made_up_for(host, server):
 
 @pytest.mark.usefixtures("stand_in")
 def test_settings_of_upstreams_files_are_set_again_after_an_upgrade(host, server):
+    """Source: bbb-conf@00013312, start_bigbluebutton (apply-config.sh)."""
     host.check_output("sed -i '/^  no log$/d' /etc/haproxy/haproxy.cfg")
     host.check_output("sed -i '1i verbose' /etc/turnserver.conf")
     # As upstream's installer and packages end: bbb-conf runs apply-config.sh.
@@ -286,6 +310,7 @@ def test_a_foreign_turn_server_is_thrown_out(host, server):
 
 @pytest.mark.usefixtures("stand_in")
 def test_lines_that_the_school_wrote_itself_stay(host, server):
+    """Source: configuration-files.md@04a8a72e (bbb-web.properties is the server's own)."""
     host.check_output("printf 'muteOnStart=true\\n' >> %s", PROPERTIES)
     assert server.settle(guests="accept").rc == 0
     found = server.properties()

@@ -20,6 +20,7 @@ PLACES = {
     "turn-stun-servers.xml": ("usr/share/bbb-web/WEB-INF/classes/spring/turn-stun-servers.xml", 0o644),
     "bbb-apps-akka.conf": ("etc/bigbluebutton/bbb-apps-akka.conf", 0o644),
     "vars.xml": ("opt/freeswitch/etc/freeswitch/vars.xml", 0o644),
+    "sfu-default.yml": ("usr/local/bigbluebutton/bbb-webrtc-sfu/config/default.yml", 0o644),
     "switch.conf.xml": ("opt/freeswitch/etc/freeswitch/autoload_configs/switch.conf.xml", 0o644),
     "web.nginx": ("usr/share/bigbluebutton/nginx/web.nginx", 0o644),
     "include_default.nginx": ("etc/bigbluebutton/nginx/include_default.nginx", 0o644),

@@ -128,6 +128,48 @@ def test_the_pinned_installer_is_verified_by_its_checksum_and_commit() -> None:
     assert "sha256: 87e92a904b24a94eb8b2efd4ffdc9ca253d7227d2608806b51b8e60cf5980338" in service
 
 
+@pytest.mark.parametrize(
+    ("status", "hours", "said"),
+    [
+        (1, 0.1, "the installer ended with 1"),
+        (0, 0.1, "the installer ended, but BigBlueButton is not there"),
+        (1, 2.0, "the installer was ended after 2 hours"),
+    ],
+)
+def test_what_became_of_the_installer_is_told(
+    program: types.ModuleType, status: int, hours: float, said: str
+) -> None:
+    assert made(program).after_install(status, hours * 3600).startswith(said)
+
+
+def test_an_installer_that_waits_for_ever_is_ended_and_its_apt_waits_for_another(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Upstream's own: it waits for a file of bbb-web, whether its package came or not.
+    program.INSTALLER.parent.mkdir(parents=True)
+    program.INSTALLER.write_text("true\n")
+    program.CERTIFICATE.mkdir(parents=True)
+    program.APT.parent.mkdir(parents=True)
+    program.INSTALL_LOG.parent.mkdir(parents=True)
+    for name in ("fullchain.pem", "key.pem"):
+        (program.CERTIFICATE / name).touch()
+    called: list[list[str]] = []
+
+    def ran(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        called.append(command)
+        return subprocess.CompletedProcess(command, 1, "", "")
+
+    monkeypatch.setattr(program.subprocess, "run", ran)
+    monkeypatch.setattr(program.shutil, "which", lambda _: "/usr/bin/it")
+    monkeypatch.setattr(program, "true", lambda *_: False)
+    with pytest.raises(program.BigBlueButtonError, match="the installer ended with 1"):
+        made(program, installer="").run_installer()
+    command = called[-1]
+    assert "RuntimeMaxSec=2h" in command
+    assert f"APT_CONFIG={program.APT}" in command
+    assert program.APT.read_text() == 'DPkg::Lock::Timeout "600";\n'
+
+
 # Settings.
 
 
@@ -538,6 +580,114 @@ def test_a_probe_that_is_told_to_end_ends_its_room(
     running.send_signal(number)
     assert running.wait(30) == 128 + number
     assert web.rooms == {}
+
+
+# The ports of sound and pictures.
+
+
+@pytest.fixture(name="media")
+def _media(program: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[types.SimpleNamespace]:
+    """A server whose FreeSWITCH and coturn answer, with upstream's own ports and the rules of the role firewall."""
+    import yaml
+
+    installed(program)
+    for place, name in ((program.SWITCH, "switch.conf.xml"), (program.SFU_DEFAULT, "sfu-default.yml")):
+        place.parent.mkdir(parents=True)
+        place.write_text((STANDIN / name).read_text())
+    program.SFU.parent.mkdir(parents=True)
+    monkeypatch.setattr(program, "run", lambda *_, **__: "LISTEN 0 10 192.0.2.1:5066 0.0.0.0:*\n")
+    monkeypatch.setattr(program, "stun", lambda _: True)
+    service = yaml.safe_load((paths.ROLES / "bigbluebutton/service.yml").read_text())
+    asked = [
+        (
+            port["protocol"],
+            {"range": [port["port"], port["to"]]} if "to" in port else port["port"],
+        )
+        for port in service["ports"]
+    ]
+    server = types.SimpleNamespace(rules=asked, status=0)
+
+    def nft(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        assert command == ["nft", "-j", "list", "chain", "inet", "provision", "input"]
+        rules = [
+            {
+                "rule": {
+                    "comment": "why",
+                    "expr": [
+                        {
+                            "match": {
+                                "op": "==",
+                                "left": {"payload": {"protocol": protocol, "field": "dport"}},
+                                "right": right,
+                            }
+                        },
+                        *more,
+                        {"accept": None},
+                    ],
+                }
+            }
+            for protocol, right, *more in server.rules
+        ]
+        told = {"nftables": [{"metainfo": {"version": "1.0.2"}}, {"chain": {"policy": "drop"}}, *rules]}
+        return subprocess.CompletedProcess(command, server.status, json.dumps(told), "")
+
+    monkeypatch.setattr(program.subprocess, "run", nft)
+    yield server
+
+
+@pytest.mark.usefixtures("media")
+def test_the_firewalls_ports_are_those_of_upstreams_programs(program: types.ModuleType) -> None:
+    assert program.media_ports() == {
+        "coturn": range(3478, 3479),
+        "FreeSWITCH": range(16384, 24577),
+        "bbb-webrtc-sfu": range(24577, 32769),
+    }
+    told = answers(program, "media")["media"]
+    assert (told["state"], told["measured"].split(", ")[-1]) == ("ok", "the firewall lets their UDP ports in")
+
+
+@pytest.mark.parametrize(
+    ("rules", "shut"),
+    [
+        ([("udp", 3478)], "FreeSWITCH 16384-24576, bbb-webrtc-sfu 24577-32768"),
+        ([("udp", {"range": [16384, 32768]}), ("tcp", 3478)], "coturn 3478"),
+        ([("udp", {"set": [3478, {"range": [16384, 32767]}]})], "bbb-webrtc-sfu 24577-32768"),
+        # Open for some only.
+        (
+            [
+                ("udp", 3478, {"counter": {"packets": 1, "bytes": 9}}),
+                ("udp", {"range": [16384, 32768]}, {"limit": {"rate": 10, "per": "second"}}),
+            ],
+            "FreeSWITCH 16384-24576, bbb-webrtc-sfu 24577-32768",
+        ),
+    ],
+)
+def test_ports_that_the_firewall_shuts_are_told(
+    program: types.ModuleType, media: types.SimpleNamespace, rules: list[Any], shut: str
+) -> None:
+    media.rules = rules
+    told = answers(program, "media")["media"]
+    assert (told["state"], told["code"]) == ("problem", "shut")
+    assert told["measured"] == f"the firewall shuts UDP ports: {shut}"
+
+
+@pytest.mark.usefixtures("media")
+def test_ports_that_somebody_set_beyond_what_the_firewall_opens_are_told(program: types.ModuleType) -> None:
+    # As bbb-conf --set-port-range 30000-40000 does.
+    program.SFU.write_text('mediasoup:\n  worker:\n    rtcMinPort: "30000"\n    rtcMaxPort: "40000"\n')
+    told = answers(program, "media")["media"]
+    assert (told["code"], told["measured"].split(": ")[1]) == ("shut", "bbb-webrtc-sfu 30000-40000")
+    # A line that is a comment sets nothing.
+    program.SFU.write_text("mediasoup:\n  worker:\n    #rtcMaxPort: 40000\n")
+    assert answers(program, "media")["media"]["state"] == "ok"
+
+
+def test_where_there_is_no_firewall_of_ours_nothing_is_said_of_it(
+    program: types.ModuleType, media: types.SimpleNamespace
+) -> None:
+    media.status = 1
+    told = answers(program, "media")["media"]
+    assert (told["state"], told["measured"]) == ("ok", "FreeSWITCH listens, coturn answers")
 
 
 # Old things.
