@@ -58,7 +58,6 @@ class Server:
             "proxy": "",
             "small_host": True,
             "recording": False,
-            "breakout_recording": False,
             "external_videos": False,
             "learning_dashboard": False,
             "guests": "ask",

@@ -32,7 +32,6 @@ WANTED: dict[str, Any] = {
     "proxy": "",
     "small_host": False,
     "recording": False,
-    "breakout_recording": False,
     "external_videos": False,
     "learning_dashboard": False,
     "guests": "ask",
@@ -195,9 +194,7 @@ def test_every_key_that_we_set_is_one_that_upstream_knows(program: types.ModuleT
     ("wanted", "expected"),
     [
         ({}, ("true", "false", "false", "false")),
-        ({"breakout_recording": True}, ("true", "false", "false", "false")),
         ({"recording": True}, ("false", "true", "true", "false")),
-        ({"recording": True, "breakout_recording": True}, ("false", "true", "true", "true")),
     ],
 )
 def test_recording_is_off_as_a_whole_or_told_to_everybody(
