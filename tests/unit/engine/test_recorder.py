@@ -283,6 +283,7 @@ def test_the_same_reason_is_the_same_however_it_was_typed(strict: Desk, why: str
         {"services": []},
         {"hosts": []},
         {"tool": "provision 9"},
+        {"force": True},
     ],
     ids=lambda changes: next(iter(changes)),
 )
