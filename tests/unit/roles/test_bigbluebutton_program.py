@@ -240,6 +240,34 @@ def test_the_logs_of_upstreams_own_programs_become_quiet_once(program: types.Mod
     assert program.with_quiet_switch(switch) == switch
 
 
+def test_no_lesson_is_cut_to_keep_coturn_quiet_and_it_is_not_forgotten(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path, text in (
+        (program.TURNSERVER, "verbose\n"),
+        (program.HAPROXY, "frontend nginx_or_turn\n  bind x\n"),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    ran: list[tuple[str, ...]] = []
+    monkeypatch.setattr(program, "true", lambda *_: True)
+    monkeypatch.setattr(program, "run", lambda *command, **_: ran.append(command))
+
+    def unknown() -> dict[str, int]:
+        raise program.SilentError("no answer")
+
+    monkeypatch.setattr(program, "busy", lambda: {"meetings": 1, "participants": 9})
+    assert program.hook(check=False) == ["keep no addresses in haproxy's log"]
+    monkeypatch.setattr(program, "busy", unknown)
+    assert program.hook(check=False) == []
+    assert program.hook(check=True) == ["keep no addresses in coturn's log"]
+    monkeypatch.setattr(program, "busy", lambda: {"meetings": 0, "participants": 0})
+    assert program.hook(check=False) == ["keep no addresses in coturn's log"]
+    assert ran == [("systemctl", "reload", "haproxy.service"), ("systemctl", "try-restart", "coturn.service")]
+    assert program.TURNSERVER.read_text() == ""
+    assert program.hook(check=True) == []
+
+
 # bbb-conf --check.
 
 SAID = """
