@@ -1,5 +1,6 @@
 """The program of the role bigbluebutton: what it reads and writes, without a BigBlueButton."""
 
+import contextlib
 import hashlib
 import json
 import signal
@@ -669,3 +670,74 @@ def test_who_waits_goes_on_when_the_lesson_is_over(
     made(program, wait_minutes=30).guard("the installer")
     assert answers == []
     assert len(slept) == 2
+
+
+@pytest.fixture(name="doors")
+def _doors(program: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was done, with whether the doors were closed then; the installer is no longer at work."""
+    done: list[str] = []
+
+    def true(*command: str) -> bool:
+        if command[:2] != ("systemctl", "is-active"):
+            done.append(f"{' '.join(command)}: {'closed' if program.CLOSED.exists() else 'open'}")
+        return command[:2] != ("systemctl", "is-active")
+
+    monkeypatch.setattr(program, "true", true)
+    monkeypatch.setattr(program.time, "sleep", lambda _: None)
+    program.LOCK.parent.mkdir(parents=True)
+    return done
+
+
+CLOSING, OPENING = ["nginx -t -q: closed", "systemctl reload nginx: closed"], ["systemctl reload nginx: open"]
+
+
+def test_who_slips_in_before_the_installer_is_let_stay(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, doors: list[str]
+) -> None:
+    answers = [0, 1, 1, 0, 0]
+    monkeypatch.setattr(program, "busy", lambda: {"meetings": answers.pop(0), "participants": 9})
+    made(program, wait_minutes=30).clear("the installer")
+    assert answers == []
+    assert doors == CLOSING + OPENING + CLOSING
+    text = program.CLOSED.read_text()
+    assert "location = /bigbluebutton/api/join {" in text
+    assert "return 503" in text
+
+
+@pytest.mark.parametrize("ends", [None, "the installer failed"])
+def test_people_come_in_again_whatever_became_of_the_run(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, doors: list[str], ends: str | None
+) -> None:
+    def settle(self: Any) -> None:
+        monkeypatch.setattr(program, "busy", lambda: {"meetings": 0, "participants": 0})
+        self.clear("the installer")
+        if ends:
+            raise program.BigBlueButtonError(ends)
+
+    monkeypatch.setattr(program.BigBlueButton, "settle", settle)
+    with pytest.raises(program.BigBlueButtonError) if ends else contextlib.nullcontext():
+        program.settle(WANTED, check=False)
+    assert doors == CLOSING + OPENING
+
+
+def test_after_a_run_that_was_killed_people_come_in_again_when_the_installer_has_ended(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, doors: list[str]
+) -> None:
+    program.close_doors()
+    doors.clear()
+    calm = program.true
+    monkeypatch.setattr(program, "true", lambda *command: program.INSTALL_UNIT in command or calm(*command))
+    program.look()
+    assert program.CLOSED.exists()
+    monkeypatch.setattr(program, "true", calm)
+    program.look()
+    assert doors == OPENING
+
+
+def test_an_nginx_that_does_not_take_it_goes_on_as_before(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(program, "true", lambda *_: False)
+    program.close_doors()
+    assert not program.CLOSED.exists()
+    assert "note: nginx cannot keep people out" in capsys.readouterr().err
