@@ -160,6 +160,17 @@ def test_only_security_updates_come_by_themselves(host):
     assert host.service("apt-daily-upgrade.timer").is_enabled
 
 
+def test_updates_ask_whether_lessons_go_on(host):
+    unit = host.check_output(
+        "systemctl show -p ExecCondition -p DropInPaths -p NeedDaemonReload apt-daily-upgrade.service"
+    )
+    assert "/usr/local/sbin/provision-busy --updates" in unit
+    assert "NeedDaemonReload=no" in unit
+    # It runs only when a run was put off.
+    again = host.check_output("systemctl show -p Triggers -p LoadState provision-updates.timer").splitlines()
+    assert set(again) == {"Triggers=apt-daily-upgrade.service", "LoadState=loaded"}
+
+
 def test_the_server_does_not_restart_by_itself(host):
     assert 'Unattended-Upgrade::Automatic-Reboot "false";' in host.check_output("apt-config dump")
 

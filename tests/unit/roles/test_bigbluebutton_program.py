@@ -1,5 +1,6 @@
 """The program of the role bigbluebutton: what it reads and writes, without a BigBlueButton."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -279,6 +280,34 @@ def test_the_logs_of_upstreams_own_programs_become_quiet_once(program: types.Mod
     switch = program.with_quiet_switch((STANDIN / "switch.conf.xml").read_text())
     assert '<param name="loglevel" value="warning"/>' in switch
     assert program.with_quiet_switch(switch) == switch
+
+
+def test_no_lesson_is_cut_to_keep_coturn_quiet_and_it_is_not_forgotten(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path, text in (
+        (program.TURNSERVER, "verbose\n"),
+        (program.HAPROXY, "frontend nginx_or_turn\n  bind x\n"),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    ran: list[tuple[str, ...]] = []
+    monkeypatch.setattr(program, "true", lambda *_: True)
+    monkeypatch.setattr(program, "run", lambda *command, **_: ran.append(command))
+
+    def unknown() -> dict[str, int]:
+        raise program.SilentError("no answer")
+
+    monkeypatch.setattr(program, "busy", lambda: {"meetings": 1, "participants": 9})
+    assert program.hook(check=False) == ["keep no addresses in haproxy's log"]
+    monkeypatch.setattr(program, "busy", unknown)
+    assert program.hook(check=False) == []
+    assert program.hook(check=True) == ["keep no addresses in coturn's log"]
+    monkeypatch.setattr(program, "busy", lambda: {"meetings": 0, "participants": 0})
+    assert program.hook(check=False) == ["keep no addresses in coturn's log"]
+    assert ran == [("systemctl", "reload", "haproxy.service"), ("systemctl", "try-restart", "coturn.service")]
+    assert program.TURNSERVER.read_text() == ""
+    assert program.hook(check=True) == []
 
 
 # bbb-conf --check.
@@ -735,7 +764,7 @@ def test_what_is_too_old_goes_and_the_rest_stays(program: types.ModuleType, tmp_
     assert stays[-2].exists()
 
 
-def test_what_is_set_again_each_night_may_be_written_by_the_unit_that_does_so(
+def test_what_goes_each_night_may_be_removed_by_the_unit_that_does_so(
     program: types.ModuleType, tmp_path: Path
 ) -> None:
     """ProtectSystem=strict lets a unit write nowhere but where it says (systemd.exec(5))."""
@@ -743,7 +772,7 @@ def test_what_is_set_again_each_night_may_be_written_by_the_unit_that_does_so(
     assert "ProtectSystem=strict\n" in unit
     told = re.findall(r"^ReadWritePaths=(.*)$", unit, re.MULTILINE)
     writable = [tmp_path / word.lstrip("-/") for line in told for word in line.split()]
-    for file in (program.HAPROXY, program.TURNSERVER, program.SWITCH, program.STATE, program.DATA):
+    for file in (*program.LOGS, program.SYSTEM_LOGS, program.STATE, program.DATA):
         assert any(file.is_relative_to(place) for place in writable), file
 
 
@@ -856,3 +885,74 @@ def test_when_the_run_that_waited_has_ended_nothing_is_restarted_any_more(
         monkeypatch.setattr(program.time, "sleep", lambda _: fcntl.flock(lock, fcntl.LOCK_UN))
         with pytest.raises(program.BigBlueButtonError, match="has ended"):
             made(program, wait_minutes=30).guard("the installer")
+
+
+@pytest.fixture(name="doors")
+def _doors(program: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was done, with whether the doors were closed then; the installer is no longer at work."""
+    done: list[str] = []
+
+    def true(*command: str) -> bool:
+        if command[:2] != ("systemctl", "is-active"):
+            done.append(f"{' '.join(command)}: {'closed' if program.CLOSED.exists() else 'open'}")
+        return command[:2] != ("systemctl", "is-active")
+
+    monkeypatch.setattr(program, "true", true)
+    monkeypatch.setattr(program.time, "sleep", lambda _: None)
+    program.LOCK.parent.mkdir(parents=True)
+    return done
+
+
+CLOSING, OPENING = ["nginx -t -q: closed", "systemctl reload nginx: closed"], ["systemctl reload nginx: open"]
+
+
+def test_who_slips_in_before_the_installer_is_let_stay(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, doors: list[str]
+) -> None:
+    answers = [0, 1, 1, 0, 0]
+    monkeypatch.setattr(program, "busy", lambda: {"meetings": answers.pop(0), "participants": 9})
+    made(program, wait_minutes=30).clear("the installer")
+    assert answers == []
+    assert doors == CLOSING + OPENING + CLOSING
+    text = program.CLOSED.read_text()
+    assert "location = /bigbluebutton/api/join {" in text
+    assert "return 503" in text
+
+
+@pytest.mark.parametrize("ends", [None, "the installer failed"])
+def test_people_come_in_again_whatever_became_of_the_run(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, doors: list[str], ends: str | None
+) -> None:
+    def settle(self: Any) -> None:
+        monkeypatch.setattr(program, "busy", lambda: {"meetings": 0, "participants": 0})
+        self.clear("the installer")
+        if ends:
+            raise program.BigBlueButtonError(ends)
+
+    monkeypatch.setattr(program.BigBlueButton, "settle", settle)
+    with pytest.raises(program.BigBlueButtonError) if ends else contextlib.nullcontext():
+        program.settle(WANTED, check=False)
+    assert doors == CLOSING + OPENING
+
+
+def test_after_a_run_that_was_killed_people_come_in_again_when_the_installer_has_ended(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, doors: list[str]
+) -> None:
+    program.close_doors()
+    doors.clear()
+    calm = program.true
+    monkeypatch.setattr(program, "true", lambda *command: program.INSTALL_UNIT in command or calm(*command))
+    program.look()
+    assert program.CLOSED.exists()
+    monkeypatch.setattr(program, "true", calm)
+    program.look()
+    assert doors == OPENING
+
+
+def test_an_nginx_that_does_not_take_it_goes_on_as_before(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(program, "true", lambda *_: False)
+    program.close_doors()
+    assert not program.CLOSED.exists()
+    assert "note: nginx cannot keep people out" in capsys.readouterr().err

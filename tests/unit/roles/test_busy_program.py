@@ -1,13 +1,16 @@
 """The guard of lessons: whether a step that would cut them may be taken."""
 
 import fcntl
+import subprocess
 import time
 import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from provision import paths
 from tests.unit.roles.programs import load
 
 
@@ -132,3 +135,90 @@ def test_a_service_that_cannot_tell_is_taken_for_busy(program: types.ModuleType,
 @pytest.mark.parametrize("words", [[], ["--wait"], ["--wait", "x", "step"], ["--now", "step"], ["a", "b"]])
 def test_a_wrong_call_is_no_permission(program: types.ModuleType, words: list[str]) -> None:
     assert program.main(words) == 2
+
+
+# Automatic updates
+
+
+@pytest.fixture(name="again")
+def _again(program: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What systemd was told, when updates are put off."""
+    program.PUT_OFF = tmp_path.parent / f"{tmp_path.name}-state" / "updates-put-off"
+    told: list[list[str]] = []
+    real = subprocess.run
+
+    def run(command: Any, **how: Any) -> Any:
+        if command[0] != "systemctl":
+            return real(command, **how)
+        told.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(program.subprocess, "run", run)
+    return told
+
+
+def test_updates_come_as_ever_where_nothing_carries_lessons(
+    program: types.ModuleType, again: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main(["--updates"]) == 0
+    service(program, "quiet", going_on(0, 0))
+    assert program.main(["--updates"]) == 0
+    assert again == []
+    assert not program.PUT_OFF.exists()
+    assert capsys.readouterr().err == ""
+
+
+def test_updates_are_put_off_for_lessons_and_tried_again(
+    program: types.ModuleType, again: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    service(program, "one", going_on(2, 40))
+    assert program.main(["--updates"]) == 75
+    assert again == [["systemctl", "restart", "--no-block", "provision-updates.timer"]]
+    assert "meetings: 2, participants: 40" in capsys.readouterr().err
+    service(program, "one", going_on(0, 0))
+    assert program.main(["--updates"]) == 0
+    assert not program.PUT_OFF.exists()
+
+
+def test_updates_are_not_put_off_for_ever(
+    program: types.ModuleType, again: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    service(program, "stuck", "exit 1")
+    day, now = 86400.0, 1.8e9
+    assert [program.updates(now + days * day) for days in (0, 1, 2.9)] == [75, 75, 75]
+    assert program.updates(now + 3 * day) == 0
+    assert "installed all the same" in capsys.readouterr().err
+    # Then it begins anew.
+    assert program.updates(now + 4 * day) == 75
+    assert len(again) == 4
+
+
+@pytest.mark.usefixtures("again")
+def test_a_clock_that_went_back_does_not_put_updates_off_for_longer(program: types.ModuleType) -> None:
+    service(program, "one", going_on(1, 9))
+    now = 1.8e9
+    assert program.updates(now + 10**8) == 75
+    assert program.updates(now) == 75
+    assert program.updates(now + 3 * 86400) == 0
+
+
+def test_needrestart_only_lists_where_lessons_are_carried(tmp_path: Path) -> None:
+    """Read as needrestart reads it, whose settings are a program in Perl."""
+    text = (paths.ROLES / "base/files/needrestart.conf").read_text()
+    assert "'/etc/provision/busy.d/*'" in text
+    own = tmp_path / "zz-provision.conf"
+    own.write_text(text.replace("/etc/provision/busy.d", str(tmp_path / "busy.d")))
+
+    def mode() -> str:
+        program = (
+            "my $file = shift; our %nrconf = (restart => 'a'); "
+            "eval do { local(@ARGV, $/) = $file; <> }; die $@ if $@; print $nrconf{restart}"
+        )
+        command = ["perl", "-we", program, str(own)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert mode() == "a"
+    (tmp_path / "busy.d").mkdir()
+    assert mode() == "a"
+    (tmp_path / "busy.d/one").touch()
+    assert mode() == "l"

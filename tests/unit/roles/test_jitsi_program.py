@@ -520,3 +520,34 @@ def test_no_password_is_made_for_somebody_whom_the_school_does_not_name(program:
         program.new_password(wanted(), "pere")
     with pytest.raises(program.JitsiError, match="tokens"):
         program.new_password(wanted(authentication="token"), "anna")
+
+
+# Lessons
+
+
+@pytest.mark.parametrize(("said", "asked_again"), [("", True), ("note: lessons go on here\n", False)])
+def test_an_answer_of_before_the_packages_does_not_hold_for_the_restart(
+    program: types.ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    said: str,
+    asked_again: bool,
+) -> None:
+    asked: list[str] = []
+    clock = [1000.0]
+
+    def run(command: list[str], **_: Any) -> Any:
+        asked.append(command[-1])
+        return types.SimpleNamespace(returncode=0, stderr=said)
+
+    monkeypatch.setattr(program.subprocess, "run", run)
+    monkeypatch.setattr(program.time, "monotonic", lambda: clock[0])
+    settler = program.Settler(wanted(), False, [])
+    settler.may("install")
+    clock[0] += 59
+    settler.may("restart at once")
+    clock[0] += 2
+    settler.may("restart")
+    assert asked == ["install", "restart"][: 1 + asked_again]
+    # Whom --force cuts is said once.
+    assert capsys.readouterr().err == said

@@ -25,14 +25,19 @@ def _variables() -> dict[str, Any]:
     return found
 
 
-def without(ranges: list[str], addresses: list[str]) -> list[Any]:
-    """What the role's filter leaves of the ranges."""
+def filters() -> dict[str, Any]:
     spec = importlib.util.spec_from_file_location("moodle_filter", ROLE / "filter_plugins" / "moodle.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    made: str = module.FilterModule().filters()["moodle_without"](ranges, addresses)
+    found: dict[str, Any] = module.FilterModule().filters()
+    return found
+
+
+def without(ranges: list[str], addresses: list[str]) -> list[Any]:
+    """What the role's filter leaves of the ranges."""
+    made: str = filters()["moodle_without"](ranges, addresses)
     return [ip_network(line) for line in made.splitlines()]
 
 
@@ -60,6 +65,24 @@ def test_only_the_address_that_the_school_needs_is_opened(variables: dict[str, A
 def test_an_address_that_is_nobodys_opens_nothing(variables: dict[str, Any]) -> None:
     before = without(variables["moodle_blocked_ranges"], [])
     assert without(variables["moodle_blocked_ranges"], ["93.184.216.34"]) == before
+
+
+def test_a_name_that_leads_to_no_other_server_opens_nothing(variables: dict[str, Any]) -> None:
+    own = ["192.168.1.20", "fe80::1234", "fd00::20"]
+    wrong = [
+        "127.0.0.1", "127.0.1.1", "0.0.0.0", "169.254.169.254", "224.0.0.1", "::", "::1", "fe80::9%eth0",
+        "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe",
+        "192.168.1.20", "::ffff:192.168.1.20", "fd00::20",
+    ]  # fmt: skip
+    right = ["192.168.1.21", "10.0.0.1", "fd00::21", "93.184.216.34"]
+    assert filters()["moodle_unfit"]([*wrong, *right], own) == wrong
+    assert filters()["moodle_unfit"](right, []) == []
+    # What is so stays closed, and a task of the role says so before Moodle gets its settings.
+    assert "difference(moodle_video_unfit)" in variables["moodle_settings"]["curlsecurityblockedhosts"]
+    tasks = yaml.safe_load((ROLE / "tasks" / "main.yml").read_text())
+    names = [task["name"] for task in tasks]
+    (said,) = [task for task in tasks if "moodle_video_unfit" in str(task.get("ansible.builtin.assert"))]
+    assert names.index(said["name"]) < names.index("Write Moodle's settings")
 
 
 @pytest.mark.parametrize(
