@@ -222,10 +222,14 @@ def network(value: str) -> str:
     """An IPv4 or IPv6 network such as ``192.0.2.0/24``; a single address is one too."""
     text = value.strip()
     try:
+        if "%" in text:
+            # A zone has a meaning on one machine only, and Python takes any text for one.
+            raise ValueError  # noqa: TRY301 - refused like all else that is no network
         ipaddress.ip_network(text)
     except ValueError:
         remedy = 'Such as "192.0.2.0/24" or "2001:db8::/32".'
         with suppress(ValueError):
+            text = re.sub(r"%[^/]*", "", text)
             remedy = f'Did you mean "{ipaddress.ip_network(text, strict=False)}"?'
         raise refuse(f'"{short(value)}" is not a network.', remedy, "bad-network") from None
     return text

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
@@ -145,6 +145,7 @@ def test_keys_that_a_server_would_refuse_are_refused_here(value: str, code: str)
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 @given(value=st.text(max_size=40) | st.text("ab.:/@[]%-_0129 \n", max_size=40))
+@example(value="::%\n0")
 def test_a_rule_takes_any_text_or_refuses_it_and_takes_its_own_result(
     rule: Callable[[str], str], value: str
 ) -> None:
