@@ -28,7 +28,9 @@ def sleeps(
     program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, sleep: Callable[[float], None]
 ) -> None:
     """What it does between two looks. Its own name for time alone: subprocess sleeps too while it waits."""
-    monkeypatch.setattr(program, "time", types.SimpleNamespace(sleep=sleep, monotonic=time.monotonic, time=time.time))
+    monkeypatch.setattr(
+        program, "time", types.SimpleNamespace(sleep=sleep, monotonic=time.monotonic, time=time.time)
+    )
 
 
 def service(program: types.ModuleType, name: str, script: str) -> None:
