@@ -94,6 +94,7 @@ def ensure(state: LabState, report: Report) -> None:
             "forward_delay",
             "0",
         )
+        _without_own_addresses(names.bridge)
     run("ip", "addr", "replace", f"{state.gateway()}/24", "dev", names.bridge)
     run("ip", "link", "set", names.bridge, "up")
     table = f"ip {names.nft_table}"
@@ -122,6 +123,15 @@ table {table} {{
     _pass_docker(names)
     for obstacle in obstacles(run("nft", "-j", "list", "ruleset", check=False).stdout):
         report(obstacle.format(bridge=names.bridge))
+
+
+def _without_own_addresses(interface: str) -> None:
+    """Have the kernel give an interface no IPv6 address of its own.
+
+    Nobody uses it, and each that comes or goes makes browsers on this machine give up what they are loading (Chromium:
+    ERR_NETWORK_CHANGED).
+    """
+    run("ip", "link", "set", interface, "addrgenmode", "none", check=False)
 
 
 def remove(id: str) -> None:
@@ -162,6 +172,7 @@ def add_machine(state: LabState, name: str, octet: int) -> Path:
         "netns",
         namespace,
     )
+    _without_own_addresses(cable)
     run("ip", "link", "set", cable, "master", names.bridge, "up")
     inside = ("ip", "-n", namespace)
     run(*inside, "addr", "add", f"{ipaddress.IPv4Network(state.subnet)[octet]}/24", "dev", "eth0")
