@@ -486,7 +486,8 @@ def test_browsers_must_get_the_schools_own_settings_and_reach_no_other_server(
     (tmp_path / "config.js").write_bytes(b"var config = {};")
     monkeypatch.setattr(program, "settings", wanted)
     policy = policy.replace("HOST", wanted()["hostname"])
-    monkeypatch.setattr(program, "page", lambda *_: (status, policy, content))
+    policies = ["frame-ancestors 'self' https://moodle.escola.test", policy]
+    monkeypatch.setattr(program, "page", lambda *_: (status, policies, content))
     told = program.probe("served")
     assert (told["state"], told["code"]) == ("problem" if code else "ok", code)
 
