@@ -14,6 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from cryptography import x509
 
 from tests.unit.roles.programs import load, started
 
@@ -372,6 +373,7 @@ def _settler(program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(settler, "files", lambda: steps.append("write"))
     monkeypatch.setattr(settler, "people", lambda _: None)
     monkeypatch.setattr(settler, "missing_libraries", dict)
+    monkeypatch.setattr(settler, "without_certificate", list)
     monkeypatch.setattr(settler, "wrong_passwords", list)
     monkeypatch.setattr(settler, "pin", lambda *_: None)
     monkeypatch.setattr(settler, "apt_get", lambda *options: steps.append(" ".join(["apt-get", *options])))
@@ -409,16 +411,43 @@ def test_what_stood_there_for_a_former_host_name_is_taken_away_with_a_restart(
     }.items():
         (available / f"{name}.cfg.lua").write_text(text)
         (program.CONF_D / f"{name}.cfg.lua").symlink_to(available / f"{name}.cfg.lua")
+    program.CERTIFICATES = tmp_path / "certs"  # type: ignore[attr-defined]
+    program.CERTIFICATES.mkdir()
+    for name in ("meet.former.test.key", "auth.meet.former.test.crt", "localhost.key"):
+        (program.CERTIFICATES / name).touch()
     monkeypatch.setattr(settler, "packages", lambda: True)
     monkeypatch.setattr(settler, "stale", lambda _: False)
     monkeypatch.setattr(settler, "may", lambda step: settler.steps.append(f"ask: {step}"))
     settler.settle()
     assert settler.steps == ["ask: restart prosody", "write", "restart prosody.service"]
+    assert [file.name for file in program.CERTIFICATES.iterdir()] == ["localhost.key"]
     left = ["somebody.elses.cfg.lua", f"{settler.host}.cfg.lua"]
     for folder in (program.CONF_D, available):
         assert sorted(file.name for file in folder.iterdir()) == sorted(left)
     settler.settle()
     assert settler.steps[3:] == ["write"]
+
+
+def test_a_host_of_prosodys_without_a_certificate_gets_one_where_upstream_would_make_it(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program.CERTIFICATES, program.ACCOUNTS = tmp_path / "certs", tmp_path / "prosody"  # type: ignore[attr-defined]
+    program.CERTIFICATES.mkdir()
+    program.ACCOUNTS.mkdir()
+    monkeypatch.setattr(program.shutil, "chown", lambda *_: None)
+    settler = program.Settler(wanted(), False, [])
+    host = settler.host
+    (program.CERTIFICATES / f"{host}.key").touch()
+    assert settler.without_certificate() == [f"auth.{host}"]
+    # A link that leads nowhere is in the way.
+    (program.CERTIFICATES / f"auth.{host}.key").symlink_to(tmp_path / "gone")
+    settler.certify(settler.without_certificate())
+    assert settler.without_certificate() == []
+    certificate = (program.CERTIFICATES / f"auth.{host}.crt").read_bytes()
+    made = x509.load_pem_x509_certificate(certificate)
+    names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == [f"auth.{host}"]
+    assert (program.ACCOUNTS / f"auth.{host}.key").stat().st_mode & 0o7777 == 0o640
 
 
 def test_a_dead_bridge_is_started_although_people_are_in_a_room(
