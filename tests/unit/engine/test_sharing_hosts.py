@@ -102,6 +102,29 @@ def test_a_service_of_a_school_runs_on_a_server_of_the_municipality(place: Path)
     assert made.sharing("video") == ["escola1", "escola2"]
 
 
+def test_a_servers_firewall_opens_what_its_own_services_need_and_nothing_for_those_elsewhere(
+    place: Path,
+) -> None:
+    def opened() -> dict[str, set[str]]:
+        found = inventory(load_workspace(place), "escola1")
+        return {
+            name: {f"{port['port']}/{port['protocol']}" for port in host["firewall_ports"]}
+            for name, host in found.items()
+        }
+
+    meet = {"jitsi": {"host": "main", "hostname": "meet.escola1.test"}}
+    lessons = {"10000/udp", "3478/udp", "5349/tcp"}
+    before = opened()
+    assert not lessons & before["main"]
+    assert {"16384/udp", "3478/udp"} <= before["video"]
+    change(place, "schools/escola1.yml", lambda data: data["services"].update(meet))
+    during = opened()
+    assert during["main"] - before["main"] == lessons
+    assert during["video"] == before["video"]
+    change(place, "schools/escola1.yml", lambda data: data["services"].pop("jitsi"))
+    assert opened() == before
+
+
 def test_whose_lessons_another_schools_run_cut_reads_of_it_in_its_own_log(place: Path) -> None:
     made = load_workspace(place)
     person = Person("Ada", "ada", "tic")
