@@ -29,15 +29,16 @@ def tell_other_schools(
         other = workspace.schools[name]
         if name == school.id or not other.audit.enabled:
             continue
-        entry = e.LessonsCut(
-            actor=actor_of(person),
-            target=e.Target(school=name, host=step.host, service=step.role),
-            by=school.id,
-            by_run=run,
-            **(step.cut or {}),
-        )
         try:
+            entry = e.LessonsCut(
+                actor=actor_of(person),
+                target=e.Target(school=name, host=step.host, service=step.role),
+                by=school.id,
+                by_run=run,
+                **(step.cut or {}),
+            )
             Outbox(log_directory(workspace.path, name)).add(origin_of(workspace, other), [entry])
-        except (OSError, ProvisionError) as error:
+        except (OSError, ProvisionError, ValueError) as error:
+            # ValueError: something that no entry can hold.
             trouble.append(f"that lessons were cut could not be left for the audit log of {name}: {error}")
     return trouble

@@ -92,6 +92,8 @@ class Operation:
         self._stop = threading.Event()
         self._stop_reason = ""
         self._record_fault = ""
+        #: The run that the lock on the servers names; in the record it may go on under an earlier one's id.
+        self._held_as = prepared.run_id
         #: Hosts on which an installation of packages was cut off.
         self._finish_apt: set[str] = set()
         self._packages: dict[str, list[str]] = {}
@@ -107,7 +109,7 @@ class Operation:
                 "machine": self.person.machine,
                 "since": now(),
                 "verb": self.verb,
-                "run": self.prepared.run_id,
+                "run": self._held_as,
                 "school": self.prepared.school.id,
             }
             for name in sorted(self.prepared.school.hosts):
@@ -210,6 +212,7 @@ class Operation:
             result = self._execute(report, listen, check=False)
             self._conclude(report, result)
             self._note_files(report)
+            self._note_what_may_be_cut(report)
             if report.outcome == "ok":
                 record_installed(self.prepared.workspace, self.prepared.school, self._installed())
                 probing()
@@ -259,6 +262,16 @@ class Operation:
                 # What it was for is done; health will say that it does not know.
                 report.notes.append(str(error))
 
+    def _note_what_may_be_cut(self, report: Report) -> None:
+        """A run with ``--force`` that never heard how its last step ended: it may have cut lessons."""
+        lost = report.failure is not None and report.failure.status == "unreachable"
+        if not self.mandate.force or not (lost or report.outcome == "cancelled"):
+            return
+        carrying = {service.host: service.id for service in self.prepared.services if service.definition.busy}
+        for host, service in sorted(carrying.items()):
+            name = "The run ended before this server had said whether lessons were cut"
+            self._keep(report, TaskResult(host, service, name, "", "ok", cut={}))
+
     def _begin_record(self) -> None:
         try:
             intent = self._intent()
@@ -305,9 +318,7 @@ class Operation:
 
     def _execute(self, report: Report, listen: Listener, *, check: bool) -> RunResult:
         inventory = self.prepared.inventory()
-        # For the programs of the roles: a step that would cut a lesson waits, is refused, or cuts it.
-        inventory["all"]["vars"]["provision_busy_wait_minutes"] = math.ceil(self.mandate.wait / 60)
-        inventory["all"]["vars"]["provision_busy_force"] = self.mandate.force
+        inventory["all"]["vars"]["provision_busy_words"] = self._busy_words()
         for group in inventory["all"]["children"].values():
             for name, variables in group["hosts"].items():
                 # Spares the roles from having apt read all package lists only to learn that nothing is missing.
@@ -328,19 +339,7 @@ class Operation:
                 if event.status in {"failed", "unreachable"} and not event.ignored and report.failure is None:
                     report.failure = event
                 if not check:
-                    try:
-                        self._recorder.task(event.as_dict())
-                    except (OSError, ProvisionError, ValueError) as error:
-                        # ValueError: something that no entry and no detail can hold.
-                        self._record_fault = str(error)
-                    if event.cut is not None:
-                        report.notes += tell_other_schools(
-                            self.prepared.workspace,
-                            self.prepared.school,
-                            self.person,
-                            self.prepared.run_id,
-                            event,
-                        )
+                    self._keep(report, event)
             listen(event)
 
         request = RunRequest(
@@ -358,6 +357,22 @@ class Operation:
             return self._run.execute()
         finally:
             self._run = None
+
+    def _keep(self, report: Report, step: TaskResult) -> None:
+        """Put a step into the record, and into that of each other school whose lessons it cut."""
+        try:
+            self._recorder.task(step.as_dict())
+        except (OSError, ProvisionError, ValueError) as error:
+            # ValueError: something that no entry and no detail can hold.
+            self._record_fault = str(error)
+        if step.cut is not None:
+            workspace, school = self.prepared.workspace, self.prepared.school
+            report.notes += tell_other_schools(workspace, school, self.person, self.prepared.run_id, step)
+
+    def _busy_words(self) -> list[str]:
+        """Options of ``provision-busy``: a step that would cut lessons waits, is refused, or cuts them."""
+        words = ["--wait", str(math.ceil(self.mandate.wait / 60)), "--run", self._held_as]
+        return [*words, "--force"] if self.mandate.force else words
 
     def _redacted(self, event: TaskResult) -> TaskResult:
         clean: dict[str, Any] = self.prepared.redactor.data(asdict(event))

@@ -63,8 +63,7 @@ class Server:
             "guests": "ask",
             "purge_days": 14,
             "log_days": 7,
-            "wait_minutes": 0,
-            "force": False,
+            "guard": [],
             **changes,
         }
         command = (
@@ -230,8 +229,8 @@ def test_settings_that_need_a_restart_are_refused_while_a_lesson_runs(server):
     before = server.properties()
     refused = server.settle(external_videos=True)
     assert refused.rc == 1
-    assert f"1 meeting with 3 participants are running on {server.name}" in refused.stderr
-    assert "--wait MINUTES" in refused.stderr
+    assert "lessons go on here (meetings: 1, participants: 3)" in refused.stderr
+    assert "would cut them and was not taken: restart BigBlueButton" in refused.stderr
     assert server.properties() == before
     assert server.busy()["participants"] == 3
     # A plan says so, and what would be done.
@@ -248,10 +247,10 @@ def test_a_run_that_changes_nothing_goes_on_beside_a_lesson(server):
 
 @pytest.mark.usefixtures("lesson")
 def test_who_insists_reads_what_was_cut(server):
-    forced = server.settle(external_videos=True, force=True)
+    forced = server.settle(external_videos=True, guard=["--force"])
     assert forced.rc == 0, forced.stderr
-    assert "note: 1 meeting with 3 participants" in forced.stderr
-    assert "were cut" in forced.stderr
+    assert "note: lessons go on here (meetings: 1, participants: 3)" in forced.stderr
+    assert 'cut: {"meetings": 1, "participants": 3}' in forced.stderr
     assert server.properties()["disabledFeatures"] == "learningDashboard"
     assert server.busy() == {"meetings": 0, "participants": 0}
     assert server.settle().rc == 0
@@ -362,7 +361,7 @@ def test_a_newer_release_is_planned_refused_beside_a_lesson_and_then_installed(h
     assert "run the installer of BigBlueButton jammy-300 (another installer is wanted" in told.stdout
     refused = server.settle(installer=digest, at_least="3.0.12")
     assert refused.rc == 1
-    assert "the installer would cut them" in refused.stderr
+    assert "would cut them and was not taken: run the installer" in refused.stderr
     assert host.file("/etc/bigbluebutton/bigbluebutton-release").contains("3.0.10")
     server.call("end", meetingID="late", password="mp")
     done = server.settle(installer=digest, at_least="3.0.12")
@@ -371,6 +370,30 @@ def test_a_newer_release_is_planned_refused_beside_a_lesson_and_then_installed(h
     # Settings and secret outlived it.
     assert server.settle(installer=digest, at_least="3.0.12").stdout == ""
     assert server.call("getMeetings").findtext("returncode") == "SUCCESS"
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_while_the_installer_is_at_work_nobody_opens_or_enters_a_room(host, server):
+    """As the installer would leave the doors, here without one. Source: nginx, ngx_http_core_module (location =)."""
+    load = (
+        "import importlib.machinery as m, importlib.util as u; "
+        f"s = u.spec_from_loader('p', m.SourceFileLoader('p', '{PROGRAM}')); p = u.module_from_spec(s); "
+        "s.loader.exec_module(p); "
+    )
+
+    def answers(call):
+        address = f"https://{server.name}/bigbluebutton/api/{call}"
+        return host.check_output(f"curl -sk -o /dev/null -w '%{{http_code}}' '{address}'")
+
+    calls = ("create", "join", "getMeetings")
+    before = [answers(call) for call in calls]
+    assert "503" not in before
+    host.check_output(f'python3 -B -c "{load}p.close_doors()"')
+    try:
+        assert [answers(call) for call in calls] == ["503", "503", before[2]]
+    finally:
+        host.check_output(f'python3 -B -c "{load}p.open_doors()"')
+    assert [answers(call) for call in calls] == before
 
 
 @pytest.mark.usefixtures("stand_in")

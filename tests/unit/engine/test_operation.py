@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -134,17 +135,20 @@ def test_no_interrupted_installation_is_finished_before_it_is_asked_whether_less
 
 
 @pytest.mark.parametrize(
-    ("mandate", "minutes", "force"),
-    [(Mandate(), 0, False), (Mandate(wait=90.0), 2, False), (Mandate(force=True), 0, True)],
+    ("mandate", "words"),
+    [(Mandate(), ["0"]), (Mandate(wait=90.0), ["2"]), (Mandate(force=True), ["0", "--force"])],
 )
-def test_the_roles_are_told_what_becomes_of_lessons(
-    made: Callable[..., Operation], mandate: Mandate, minutes: int, force: bool
+def test_the_roles_are_told_what_becomes_of_lessons_and_for_which_run_the_servers_are_held(
+    made: Callable[..., Operation], mandate: Mandate, words: list[str]
 ) -> None:
     current = made()
     current.mandate = mandate
+    held = current.prepared.run_id
+    # What the school had agreed to before goes on under the id of that time.
+    current.prepared.run_id = "earlier"
     current.plan(nothing)
-    told = FakeRun.requests[-1].inventory["all"]["vars"]
-    assert (told["provision_busy_wait_minutes"], told["provision_busy_force"]) == (minutes, force)
+    told = FakeRun.requests[-1].inventory["all"]["vars"]["provision_busy_words"]
+    assert told == ["--wait", words[0], "--run", held, *words[1:]]
 
 
 class FullDisk(FileRecorder):
@@ -213,6 +217,44 @@ def test_a_stop_while_probing_cancels_the_run(made: Callable[..., Operation]) ->
     assert report.outcome == "cancelled"
     assert report.message == "stopped by Ctrl-C"
     assert list_runs(current.prepared.workspace.runs_dir)[0]["outcome"] == "cancelled"
+
+
+LOST = TaskResult("main", "hello", "Bring it up", "command", "unreachable", error="gone")
+
+
+@pytest.mark.parametrize(
+    ("force", "busy", "events", "stop", "told"),
+    [
+        (True, True, (CHANGED,), True, True),
+        (True, True, (LOST,), False, True),
+        (True, True, (CHANGED,), False, False),
+        (False, True, (CHANGED,), True, False),
+        (True, False, (CHANGED,), True, False),
+    ],
+)
+def test_a_forced_run_that_did_not_hear_the_end_of_its_step_says_that_it_may_have_cut_lessons(
+    made: Callable[..., Operation],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    force: bool,
+    busy: bool,
+    events: tuple[Event, ...],
+    stop: bool,
+    told: bool,
+) -> None:
+    kept: list[Mapping[str, Any]] = []
+
+    class Keeping(FileRecorder):
+        def task(self, result: Mapping[str, Any]) -> None:
+            kept.append(result)
+
+    service = SimpleNamespace(host="main", id="hello", definition=SimpleNamespace(busy=busy))
+    monkeypatch.setattr(Prepared, "services", (service,))
+    monkeypatch.setattr(FakeRun, "events", events)
+    current = made(Keeping(tmp_path / "runs", DetailStore(tmp_path / "detail"), lambda value: value))
+    current.mandate = Mandate(force=force)
+    current.apply(lambda _: current.cancel("stopped by Ctrl-C") if stop else None)
+    assert [(step["host"], step["cut"]) for step in kept if "cut" in step] == [("main", {})] * told
 
 
 def test_a_stop_ends_the_patience_of_the_probes(tmp_path: Path) -> None:

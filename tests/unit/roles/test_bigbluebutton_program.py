@@ -1,7 +1,6 @@
 """The program of the role bigbluebutton: what it reads and writes, without a BigBlueButton."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import re
@@ -38,8 +37,7 @@ WANTED: dict[str, Any] = {
     "guests": "ask",
     "purge_days": 14,
     "log_days": 7,
-    "wait_minutes": 0,
-    "force": False,
+    "guard": [],
 }
 DAY = 86400.0
 
@@ -809,38 +807,20 @@ def test_a_lesson_is_a_room_with_people_that_is_not_our_own(
     assert program.busy() == {"meetings": found[0], "participants": found[1]}
 
 
-def test_where_it_cannot_be_known_whether_a_lesson_runs_nothing_is_restarted(
-    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("status", "words"), [(0, ["--force"]), (75, ["--wait", "5", "--run", "r1"])])
+def test_a_step_that_cuts_lessons_is_taken_only_when_the_guard_lets_it(
+    program: types.ModuleType, capsys: pytest.CaptureFixture[str], status: int, words: list[str]
 ) -> None:
-    def refuse() -> dict[str, int]:
-        raise program.BigBlueButtonError("Checksums do not match")
-
-    monkeypatch.setattr(program, "busy", refuse)
-    with pytest.raises(program.BigBlueButtonError, match="cannot be known, so the installer must wait"):
-        made(program).guard("the installer")
-    made(program, force=True).guard("the installer")
-    told = capsys.readouterr().err
-    assert "note: whether lessons were running could not be known" in told
-    assert "\ncut: {}\n" in told
-    monkeypatch.setattr(program, "busy", lambda: {"meetings": 1, "participants": 20})
-    made(program, force=True).guard("the installer")
-    assert '\ncut: {"meetings": 1, "participants": 20}\n' in capsys.readouterr().err
-
-
-def test_who_waits_goes_on_when_the_lesson_is_over(
-    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answers = [
-        {"meetings": 1, "participants": 20},
-        {"meetings": 1, "participants": 2},
-        {"meetings": 0, "participants": 0},
-    ]
-    slept: list[float] = []
-    monkeypatch.setattr(program, "busy", lambda: answers.pop(0))
-    monkeypatch.setattr(program.time, "sleep", slept.append)
-    made(program, wait_minutes=30).guard("the installer")
-    assert answers == []
-    assert len(slept) == 2
+    program.GUARD.parent.mkdir(parents=True)
+    program.GUARD.write_text(f'#!/bin/sh\necho "cut: $*" >&2\nexit {status}\n')
+    program.GUARD.chmod(0o755)
+    asked = f"cut: {' '.join(words)} restart it"
+    if status:
+        with pytest.raises(program.BigBlueButtonError, match=asked):
+            made(program, guard=words).guard("restart it")
+        return
+    made(program, guard=words).guard("restart it")
+    assert capsys.readouterr().err == f"{asked}\n"
 
 
 @pytest.mark.parametrize(
@@ -870,23 +850,6 @@ def test_lessons_may_go_on_where_only_what_opens_rooms_is_dead(
     assert program.busy() == {"meetings": 0, "participants": 0}
 
 
-def test_when_the_run_that_waited_has_ended_nothing_is_restarted_any_more(
-    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answers = [{"meetings": 1, "participants": 20}, {"meetings": 0, "participants": 0}]
-    monkeypatch.setattr(program, "busy", lambda: answers.pop(0))
-    monkeypatch.setattr(program, "LOCKS", Path("/proc/locks"))
-    program.RUN.parent.mkdir(parents=True)
-    with program.RUN.open("w+") as lock:
-        lock.write("this run")
-        lock.flush()
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        # Ctrl-C, while the lesson ends.
-        monkeypatch.setattr(program.time, "sleep", lambda _: fcntl.flock(lock, fcntl.LOCK_UN))
-        with pytest.raises(program.BigBlueButtonError, match="has ended"):
-            made(program, wait_minutes=30).guard("the installer")
-
-
 @pytest.fixture(name="doors")
 def _doors(program: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was done, with whether the doors were closed then; the installer is no longer at work."""
@@ -909,10 +872,11 @@ CLOSING, OPENING = ["nginx -t -q: closed", "systemctl reload nginx: closed"], ["
 def test_who_slips_in_before_the_installer_is_let_stay(
     program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, doors: list[str]
 ) -> None:
-    answers = [0, 1, 1, 0, 0]
+    answers, asked = [1, 0], list[str]()
     monkeypatch.setattr(program, "busy", lambda: {"meetings": answers.pop(0), "participants": 9})
-    made(program, wait_minutes=30).clear("the installer")
-    assert answers == []
+    monkeypatch.setattr(program.BigBlueButton, "guard", lambda _, step: asked.append(step))
+    made(program).clear("the installer")
+    assert (answers, asked) == ([], ["the installer"] * 2)
     assert doors == CLOSING + OPENING + CLOSING
     text = program.CLOSED.read_text()
     assert "location = /bigbluebutton/api/join {" in text
@@ -925,6 +889,7 @@ def test_people_come_in_again_whatever_became_of_the_run(
 ) -> None:
     def settle(self: Any) -> None:
         monkeypatch.setattr(program, "busy", lambda: {"meetings": 0, "participants": 0})
+        monkeypatch.setattr(program.BigBlueButton, "guard", lambda *_: None)
         self.clear("the installer")
         if ends:
             raise program.BigBlueButtonError(ends)

@@ -1,6 +1,7 @@
 """The guard of lessons: whether a step that would cut them may be taken."""
 
 import fcntl
+import json
 import subprocess
 import time
 import types
@@ -86,30 +87,40 @@ def test_waiting_ends_with_the_lessons(program: types.ModuleType, tmp_path: Path
 def test_waiting_has_an_end(program: types.ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     service(program, "one", going_on(1, 9))
     clock = iter(range(0, 10**6, 100))
-    assert program.may("restart", 600.0, False, now=lambda: float(next(clock))) == 75
+    assert program.may("restart", 600.0, False, "", now=lambda: float(next(clock))) == 75
     assert "after 10 minutes of waiting" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("after", ["", "another run"])
+def hold(program: types.ModuleType, lock: Any, run: str) -> None:
+    """Hold this server for a run, as provision does."""
+    lock.write(json.dumps({"run": run, "person": "Ada"}))
+    lock.flush()
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+@pytest.mark.parametrize("after", ["", "r2"])
 def test_when_the_run_that_asked_has_ended_nobody_takes_its_step_any_more(
     program: types.ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, after: str
 ) -> None:
     service(program, "one", going_on(1, 9))
     with program.LOCK.open("w+") as lock:
-        lock.write("this run")
-        lock.flush()
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        hold(program, lock, "r1")
 
         def stopped(_: float) -> None:
             # The lessons end as well: without its run the step must not be taken for that.
             service(program, "one", going_on(0, 0))
-            program.LOCK.write_text(after)
+            program.LOCK.write_text(json.dumps({"run": after}))
             if not after:
                 fcntl.flock(lock, fcntl.LOCK_UN)
 
         sleeps(program, monkeypatch, stopped)
-        assert program.main(["--wait", "10", "restart"]) == 75
-    assert "has ended" in capsys.readouterr().err
+        assert program.main(["--wait", "10", "--run", "r1", "restart"]) == 75
+        assert "has ended" in capsys.readouterr().err
+        # Nor when it asks for the first time, or may cut lessons.
+        assert program.main(["--run", "r1", "restart"]) == 75
+        service(program, "one", going_on(1, 9))
+        assert program.main(["--force", "--run", "r1", "restart"]) == 75
+        assert "cut: " not in capsys.readouterr().err
 
 
 def test_the_run_that_asked_and_is_still_there_gets_its_step(
@@ -118,11 +129,9 @@ def test_the_run_that_asked_and_is_still_there_gets_its_step(
     service(program, "one", going_on(1, 9))
     sleeps(program, monkeypatch, lambda _: service(program, "one", going_on(0, 0)))
     with program.LOCK.open("w+") as lock:
-        lock.write("this run")
-        lock.flush()
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        assert program.run_at_work() == "this run"
-        assert program.main(["--wait", "10", "restart"]) == 0
+        hold(program, lock, "r1")
+        assert program.run_at_work() == "r1"
+        assert program.main(["--wait", "10", "--run", "r1", "restart"]) == 0
         # A plan looks on and changes nothing.
         fcntl.flock(lock, fcntl.LOCK_SH)
         assert program.run_at_work() == ""

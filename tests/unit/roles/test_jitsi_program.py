@@ -493,6 +493,9 @@ def test_after_a_start_of_the_server_other_settings_than_those_in_place_want_a_r
         (200, b"var config = { analytics };", "default-src 'self'", "changed"),
         (404, b"var config = {};", "default-src 'self'", "changed"),
         (200, b"var config = {};", "", "policy"),
+        (200, b"var config = {};", "default-src 'self'; connect-src *", "policy"),
+        (200, b"var config = {};", "default-src 'self'; connect-src 'self' https:", "policy"),
+        (200, b"var config = {};", "default-src 'self'; img-src http://evil", "policy"),
         (200, b"var config = {};", "default-src 'self'; img-src 'self' www.gravatar.com", "policy"),
         (
             200,
