@@ -153,6 +153,7 @@ def test_it_tells_who_acted_what_changed_and_how_failures_ended(log: SchoolLog) 
         "a main, postgresql, pas «Install PostgreSQL»",
         "ha vist el secret etherpad_api_key", "ha donat accés a main", "anomena una execució que no és al registre",
         "no consta que hagi acabat", "Escriptura del registre interrompuda", "4 d sense cap entrada",
+        "Classes tallades mentre es feien", "2 classes, 31 participants (execució r9, escola escola-riu)",
         "amb canvis sense desar", "updates.example.org:443", "pad.escola.example.org", "dpd@vilafresca.example.org",
         "Escola <Marinada>",
     ):  # fmt: skip
