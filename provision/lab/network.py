@@ -94,7 +94,6 @@ def ensure(state: LabState, report: Report) -> None:
             "forward_delay",
             "0",
         )
-        _without_own_addresses(names.bridge)
     run("ip", "addr", "replace", f"{state.gateway()}/24", "dev", names.bridge)
     run("ip", "link", "set", names.bridge, "up")
     table = f"ip {names.nft_table}"
@@ -126,9 +125,9 @@ table {table} {{
 
 
 def _without_own_addresses(interface: str) -> None:
-    """Have the kernel give an interface no IPv6 address of its own.
+    """Have the kernel give a cable's end no IPv6 address of its own: the bridge has one, by which machines are reached.
 
-    Nobody uses it, and each that comes or goes makes browsers on this machine give up what they are loading (Chromium:
+    Each that comes or goes makes browsers on this machine give up what they are loading (Chromium:
     ERR_NETWORK_CHANGED).
     """
     run("ip", "link", "set", interface, "addrgenmode", "none", check=False)

@@ -141,7 +141,7 @@ def test_up_gives_a_server_that_answers_and_down_leaves_nothing(lab: Lab) -> Non
 
 
 def test_a_machine_brings_this_computer_no_new_address(lab: Lab) -> None:
-    """Chromium gives up what it loads when one comes or goes: the bridge has the only one, from the lab's beginning."""
+    """Chromium gives up what it loads when one comes or goes: the bridge alone has some, from the lab's beginning."""
     lab.up("demo")
     lab.up("other")
     interfaces = json.loads(sudo("ip", "-json", "address", "show"))
@@ -149,7 +149,6 @@ def test_a_machine_brings_this_computer_no_new_address(lab: Lab) -> None:
     ours = [one for one in interfaces if one["ifname"].startswith(bridge)]
     assert len(ours) == 3
     assert [one["ifname"] for one in ours if one["addr_info"]] == [bridge]
-    assert [own["family"] for one in ours for own in one["addr_info"]] == ["inet"]
 
 
 def test_up_again_gives_the_same_machine_at_once(lab: Lab) -> None:
