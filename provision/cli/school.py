@@ -223,7 +223,7 @@ def _description(school: ResolvedSchool, workspace: Workspace) -> Iterable[Text]
         yield Text()
         yield Text.assemble("Server ", (host.name, "bold"), "  (the municipality's)" if host.shared else "")
         if host.shared:
-            others = [name for name in workspace.sharing(host.name) if name != school.id]
+            others = workspace.sharing(host.name, besides=school.id)
             yield _row("shared with", ", ".join(others) or "no other school yet")
         yield _row("address", host.address + ("" if host.port == 22 else f", port {host.port}"))
         yield _row("system", _system(host.system))

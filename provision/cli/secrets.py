@@ -209,8 +209,7 @@ def _in_common(workspace: Workspace, school: ResolvedSchool, names: Sequence[str
             other
             for service in shared
             if {secret.name for secret in service.definition.secrets} & set(names)
-            for other in workspace.sharing(service.host)
-            if other != school.id
+            for other in workspace.sharing(service.host, besides=school.id)
         }
     )
 

@@ -25,9 +25,9 @@ def tell_other_schools(
         what could not be left, in plain words.
     """
     trouble = []
-    for name in workspace.sharing(step.host):
+    for name in workspace.sharing(step.host, besides=school.id):
         other = workspace.schools[name]
-        if name == school.id or not other.audit.enabled:
+        if not other.audit.enabled:
             continue
         try:
             entry = e.LessonsCut(

@@ -206,7 +206,8 @@ class LoggedRecorder:
         """See ``RunRecorder``."""
         assert self._intent is not None  # noqa: S101 - intend comes first
         number, commitment = self._files.step(result)
-        if result["status"] not in _RECORDED and "cut" not in result:
+        cut, recorded = result.get("cut"), result["status"] in _RECORDED
+        if cut is None and not recorded:
             return
         # Without secrets before they are cut: half of one would pass.
         host, role, name = (
@@ -214,25 +215,28 @@ class LoggedRecorder:
             for key, longest in (("host", 200), ("role", 200), ("name", e.MAX_TEXT))
         )
         target = e.Target(school=self._school.id, host=host, service=role)
-        if "cut" in result:
-            cut = e.LessonsCut(actor=self._book.actor, target=target, run=self._intent.run, **result["cut"])
-            self._pending.append(cut)
-            # Whatever comes next, this is on the disk.
-            self._sign()
-        if result["status"] not in _RECORDED:
-            return
-        self._pending.append(
-            e.TaskResult(
-                actor=self._book.actor,
-                target=target,
-                action=name,
-                outcome=str(result["status"]),
-                run=self._intent.run,
-                number=number,
-                commitment=commitment.hex(),
+        if cut is not None:
+            self._pending.append(
+                e.LessonsCut(actor=self._book.actor, target=target, run=self._intent.run, **cut)
             )
-        )
-        if time.monotonic() - self._signed_at > _BATCH_SECONDS or len(self._pending) >= _BATCH_SIZE:
+        if recorded:
+            self._pending.append(
+                e.TaskResult(
+                    actor=self._book.actor,
+                    target=target,
+                    action=name,
+                    outcome=str(result["status"]),
+                    run=self._intent.run,
+                    number=number,
+                    commitment=commitment.hex(),
+                )
+            )
+        # Lessons that were cut are on the disk, whatever comes next.
+        if (
+            cut is not None
+            or time.monotonic() - self._signed_at > _BATCH_SECONDS
+            or len(self._pending) >= _BATCH_SIZE
+        ):
             self._sign()
 
     def _sign(self) -> None:

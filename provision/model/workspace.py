@@ -149,12 +149,16 @@ class Workspace:
                 remedy = f"There are: {shown}{', ...' if len(self.schools) > 10 else ''}."
             raise UsageError(f'There is no school "{school_id}" in {self.path}.', remedy) from None
 
-    def sharing(self, host: str) -> list[str]:
-        """Ids of the schools that use a shared server."""
+    def sharing(self, host: str, besides: str = "") -> list[str]:
+        """Ids of the schools that use a shared server.
+
+        Args:
+            besides: a school that is left out.
+        """
         return [
             school.id
             for school in self.schools.values()
-            if (found := school.hosts.get(host)) is not None and found.shared
+            if school.id != besides and (found := school.hosts.get(host)) is not None and found.shared
         ]
 
     @property
