@@ -23,6 +23,9 @@ RELEASE ?= bookworm
 # Arguments for pytest, or for the benchmark: make test ARGS="tests/unit -k school", make bench ARGS=audit
 ARGS ?=
 
+# The roles' own programs on servers, which have no .py.
+PROGRAMS = $(shell git grep -l '^\#!/usr/bin/python3' -- 'roles/*/files/*')
+
 .PHONY: help demo test test-roles lint bench clean system system-test
 help:
 	sed -n 's/^# //p' Makefile | head -6
@@ -60,8 +63,9 @@ test-roles: $(VENV)/.complete
 	PROVISION_TEST_SCENARIOS=every pytest -n 4 --durations 15 tests/roles $(ARGS)
 
 lint: $(VENV)/.complete
-	echo "ruff"; ruff check .; ruff format --check .
+	echo "ruff"; ruff check . $(PROGRAMS); ruff format --check . $(PROGRAMS)
 	echo "mypy"; mypy
+	MYPYPATH=roles/bigbluebutton/files mypy --scripts-are-modules $(PROGRAMS)
 	echo "yamllint"; yamllint --strict .
 	echo "ansible-lint"; ansible-lint --strict
 	echo "shellcheck"; git ls-files '*.sh' .ci/run | xargs shellcheck

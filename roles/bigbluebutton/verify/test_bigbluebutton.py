@@ -36,7 +36,7 @@ class Server:
         return ElementTree.fromstring(self.host.check_output("curl -sS %s", url))
 
     def probe(self, name):
-        return json.loads(self.host.check_output("%s probe %s", PROGRAM, name))
+        return json.loads(self.host.check_output("%s-health probe %s", PROGRAM, name))
 
     def busy(self):
         return json.loads(self.host.check_output("%s busy", PROGRAM))
@@ -104,7 +104,7 @@ def _lesson(server, stand_in):
 
 @pytest.mark.parametrize("name", ["api", "secret", "meeting", "media", "check"])
 def test_each_probe_is_answered_well(server, name):
-    """Each probe's own docstring in files/provision-bigbluebutton names its source."""
+    """Each probe's own docstring in files/provision-bigbluebutton-health names its source."""
     assert server.probe(name)["state"] == "ok", server.probe(name)
 
 

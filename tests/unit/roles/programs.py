@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 from provision import paths
@@ -13,26 +14,39 @@ from provision import paths
 #: Loads a program, gives its names other values (of the type that they have), and runs it.
 RUN = """
 import json, sys
-from tests.unit.roles.programs import load
+from tests.unit.roles.programs import load, parts
 role, name, values, *arguments = sys.argv[1:]
 program = load(role, name)
 for key, value in json.loads(values).items():
-    known = getattr(program, key)
-    setattr(program, key, type(known)(value))
+    for part in parts(program):
+        if hasattr(part, key):
+            setattr(part, key, type(getattr(part, key))(value))
 sys.exit(program.main(arguments))
 """
 
 
 def load(role: str, name: str) -> types.ModuleType:
     """Load ``roles/<role>/files/<name>`` anew, so that a test may change what it holds."""
-    loader = importlib.machinery.SourceFileLoader(
-        name.replace("-", "_"), str(paths.ROLES / role / "files" / name)
-    )
+    place = paths.ROLES / role / "files"
+    # Not its name with "_" alone: that is what programs of a role share.
+    loader = importlib.machinery.SourceFileLoader(f"{name.replace('-', '_')}_program", str(place / name))
     spec = importlib.util.spec_from_loader(loader.name, loader)
     assert spec
     module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
+    sys.path.insert(0, str(place))
+    try:
+        loader.exec_module(module)
+    finally:
+        sys.path.remove(str(place))
     return module
+
+
+def parts(program: types.ModuleType) -> list[types.ModuleType]:
+    """A program, and the modules beside it that it shares with other programs of its role."""
+    place = Path(str(program.__file__)).parent
+    names = {str(getattr(value, "__module__", "")) for value in vars(program).values()}
+    shared = [sys.modules[name] for name in sorted(names & sys.modules.keys())]
+    return [program, *(one for one in shared if Path(getattr(one, "__file__", None) or "/").parent == place)]
 
 
 def started(role: str, name: str, values: dict[str, Any], *arguments: str) -> subprocess.Popen[str]:
