@@ -3,7 +3,7 @@
 import difflib
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from provision.text import printable, printable_line
 
 Status = Literal["ok", "changed", "failed", "skipped", "unreachable"]
 
-#: Longest text that is kept of one task (a diff, an error); the rest is cut with a note.
+#: Longest text that is kept of one task (a diff, an error).
 TEXT_LIMIT = 20_000
 #: Longest single text that the worker hands on, in characters: more than Ansible's own limit for differences
 #: (``max_diff_size``, 104 448), so that only what a server made up is cut.
@@ -198,14 +198,19 @@ def _bounded(value: Any, depth: int = _RAW_DEPTH) -> Any:
             return value
 
 
-def from_slim(data: dict[str, Any]) -> Event:
-    """The typed event of what ``slim`` kept; no text in it steers a terminal."""
+def from_slim(data: dict[str, Any], clean: Callable[[Any], Any] = lambda value: value) -> Event:
+    """The typed event of what ``slim`` kept; no text in it steers a terminal.
+
+    Args:
+        data: what ``slim`` returned.
+        clean: takes secrets out. Before anything is cut: half a secret would not be known for one.
+    """
     match data["kind"]:
         case "task":
-            return TaskStarted(role=_line(data["role"]) or "site", name=_line(data["name"]))
+            return TaskStarted(role=_line(data["role"]) or "site", name=_line(clean(data["name"])))
         case "message":
-            return Message(text=_text(data["text"]))
-    result = data["res"]
+            return Message(text=_text(clean(data["text"])))
+    result = clean(data["res"])
     status: Status = data["status"]
     if status == "ok" and result.get("changed"):
         status = "changed"
@@ -213,7 +218,7 @@ def from_slim(data: dict[str, Any]) -> Event:
     return TaskResult(
         host=_line(data["host"]),
         role=_line(data["role"]) or "site",
-        name=_line(data["name"]),
+        name=_line(clean(data["name"])),
         action=_line(data["action"]).removeprefix("ansible.builtin."),
         status=status,
         duration=float(data["duration"]),

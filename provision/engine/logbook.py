@@ -209,6 +209,8 @@ class LogBook:
         Outbox(self.directory).keep(list(writer.log.reader.entries(size)))
         # From here on the entries beyond are what a crash leaves: put aside and recorded by the next writer.
         writer.put("checkpoint", note.encode())
+        # What a colleague erased stands among the entries that come in the place of ours.
+        self._own.erasures = min(self._own.erasures, size)
         self.notes.append(
             f"{writer.size - size} entries of the audit log had never reached the server, and a colleague went on "
             "without them: they follow the colleague's now"

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from provision import paths
 from provision.artifacts import Selection, record_installed
@@ -161,8 +160,10 @@ class Operation:
         if not self._stop.is_set():
             self._stop_reason = reason
             self._stop.set()
-        if self._run:
-            self._run.cancel()
+        # Called from the lock's thread too, while the run may just be ending.
+        run = self._run
+        if run:
+            run.cancel()
 
     def look(self, *, sources: bool = True) -> list[Check]:
         """Preflight on every host: one table.
@@ -328,7 +329,6 @@ class Operation:
 
         def on_event(event: Event) -> None:
             if isinstance(event, TaskResult):
-                event = self._redacted(event)
                 report.stats.add(event)
                 self._written.setdefault(event.host, set()).update(event.files)
                 report.notes += [
@@ -350,7 +350,7 @@ class Operation:
             accelerate=self.prepared.workspace.municipality.accelerate == "auto",
             roles=role_directories(self.prepared.workspace),
         )
-        self._run = Run(request, on_event)
+        self._run = Run(request, on_event, self.prepared.redactor.data)
         if self._stop.is_set():
             self._run.cancel()
         try:
@@ -374,12 +374,6 @@ class Operation:
         words = ["--wait", str(math.ceil(self.mandate.wait / 60)), "--run", self._held_as]
         return [*words, "--force"] if self.mandate.force else words
 
-    def _redacted(self, event: TaskResult) -> TaskResult:
-        clean: dict[str, Any] = self.prepared.redactor.data(asdict(event))
-        for name in ("details", "notes", "files"):
-            clean[name] = tuple(clean[name])
-        return TaskResult(**clean)
-
     def _conclude(self, report: Report, result: RunResult) -> None:
         report.faults = result.faults
         if result.faults:
@@ -396,7 +390,7 @@ class Operation:
             )
         elif result.outcome != "successful":
             report.outcome = "failed"
-            report.message = self.prepared.redactor.text(result.message) or "Ansible ended without saying why"
+            report.message = result.message or "Ansible ended without saying why"
             report.remedy = remedy_for(report.message, report.school)
 
     def _cancelled(self, report: Report) -> None:

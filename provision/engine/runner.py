@@ -205,11 +205,18 @@ class Run:
     Args:
         request: what to run.
         on_event: gets every event, in this thread; what it raises is counted and does not stop the run.
+        clean: takes secrets out of whatever JSON can hold.
     """
 
-    def __init__(self, request: RunRequest, on_event: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        request: RunRequest,
+        on_event: Callable[[Event], None],
+        clean: Callable[[Any], Any] = lambda value: value,
+    ) -> None:
         self.request = request
         self._on_event = on_event
+        self._clean = clean
         self._process: subprocess.Popen[str] | None = None
         self._cancelled = threading.Event()
 
@@ -287,7 +294,7 @@ class Run:
                 if "result" in data:
                     result = data["result"]
                 else:
-                    event = from_slim(data["event"])
+                    event = from_slim(data["event"], self._clean)
                     if isinstance(event, Message):
                         said.append(event.text)
                     self._on_event(event)
@@ -298,9 +305,11 @@ class Run:
         if result is None:
             outcome: Outcome = "canceled" if self._cancelled.is_set() else "error"
             return RunResult(
-                outcome, faults, "".join(complaints)[-4000:] or "the worker process ended without a result"
+                outcome,
+                faults,
+                str(self._clean("".join(complaints)))[-4000:] or "the worker process ended without a result",
             )
-        message = str(result.get("error", "")) or (
+        message = str(self._clean(result.get("error", ""))) or (
             "" if result["status"] == "successful" else "\n".join(said)
         )
         return RunResult(_outcome(result), faults + int(result["faults"]), message)

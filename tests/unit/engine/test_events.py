@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provision.engine.events import TEXT_LIMIT, Message, Stats, TaskResult, TaskStarted, from_slim, slim
+from provision.secrets.redact import Redactor
 
 APT_SIMULATION = """Reading package lists...
 Inst libjs (6.1 Debian:12/stable [all])
@@ -30,6 +31,27 @@ def result_event(action: str, res: dict[str, Any], event: str = "runner_on_ok") 
     result = from_slim(kept)
     assert isinstance(result, TaskResult)
     return result
+
+
+SECRET = "SuperSecretPassword1234567890abcd"
+
+
+@pytest.mark.parametrize("left", range(0, len(SECRET) + 1, 3))
+def test_no_half_of_a_secret_passes_where_a_text_is_cut(left: int) -> None:
+    clean = Redactor({"p": SECRET}).data
+    line = "x" * (1000 - left) + SECRET
+    difference = {"before": "", "after": "\n".join(["y" * 99] * 199 + ["z" * (99 - left) + SECRET * 9])}
+    failure = SECRET + "e" * (TEXT_LIMIT - left)
+    for event, res in (
+        ("runner_on_ok", {"changed": True, "diff": difference, "stderr": f"note: {line}"}),
+        ("runner_on_failed", {"msg": failure}),
+        ("runner_on_ok", {"changed": True, "results": [{"changed": True, "diff": difference}]}),
+    ):
+        data = {"host": "main", "role": "nginx", "task": line, "task_action": "command", "res": res}
+        kept = slim({"event": event, "event_data": data})
+        assert kept is not None
+        told = str(from_slim(kept, clean))
+        assert not any(SECRET[at : at + 6] in told for at in range(len(SECRET) - 5))
 
 
 def test_a_changed_task_is_told_apart_from_one_that_had_nothing_to_do() -> None:

@@ -16,7 +16,7 @@ from provision.audit.outbox import Outbox
 from provision.audit.tlog import Checkpoint, Note, SignerKey
 from provision.engine.log_copy import CopyError
 from provision.engine.logbook import LogBook
-from tests.unit.engine.log_desk import WITNESS, Desk, a_run, cosignature, make_desk
+from tests.unit.engine.log_desk import WITNESS, Desk, a_result, a_run, cosignature, make_desk
 from tests.unit.engine.log_server import SCHOOL
 
 BERTA = Person("Berta Companya", "berta", "torre")
@@ -181,6 +181,28 @@ def test_what_never_reached_the_server_follows_what_a_colleague_added_meanwhile(
     assert [raw for raw in raws(other) if raw in waiting] == waiting
     sync(desk)
     assert raws(desk) == raws(other)
+
+
+def test_what_a_colleague_erased_meanwhile_goes_here_too_and_does_not_come_back(desk: Desk) -> None:
+    a_run(desk, "r1", a_result("alumne Pere"))
+    other = desk.colleague("other", BERTA)
+    sync(other)
+    assert any("Pere" in file.read_text() for file in (other.place / "detail").iterdir())
+    # The erasure comes at a place that was read here already, the second time.
+    away(other, 4)
+    away(other)
+    book = desk.book()
+    with book:
+        erasure = e.ErasurePerformed(
+            actor=book.actor, target=book.target, why="2026/14", erased=[e.Erased(run="r1", numbers=[0])]
+        )
+        index = book.add(erasure).start
+        event = e.parse(index, desk.log.reader.entry(index)).event
+        desk.log.detail.erase("r1", [0], event["id"])
+        book.place_copy()
+    assert any("never reached the server" in note for note in sync(other))
+    for place in (other.place / "detail", desk.server.copy / "detail"):
+        assert not any("Pere" in file.read_text() for file in place.glob("r1*"))
 
 
 @pytest.mark.parametrize("damage", ["checkpoint", "another key", "another log"])
