@@ -81,15 +81,24 @@ def note_files(
 
 
 def merged(
-    old: Sequence[ManagedFile], new: Sequence[ManagedFile], touched: Iterable[str]
+    old: Sequence[ManagedFile],
+    new: Sequence[ManagedFile],
+    touched: Iterable[str],
+    folders: Iterable[str] = (),
 ) -> list[ManagedFile]:
-    """After a run of one service only: what it did not touch stays as an earlier run left it.
+    """After a run of one service only, or one that failed: what it did not touch stays as an earlier run left it.
 
     Args:
         touched: paths that the run's steps name.
+        folders: where files lie that no step names, although the run wrote them.
     """
-    named = set(touched)
-    files = {file.path: file for file in new} | {file.path: file for file in old if file.path not in named}
+    named, within = set(touched), {folder.rstrip("/") for folder in folders}
+    kept = {
+        file.path: file
+        for file in old
+        if file.path not in named and file.path.rpartition("/")[0] not in within
+    }
+    files = {file.path: file for file in new} | kept
     return [files[path] for path in sorted(files)]
 
 

@@ -257,7 +257,9 @@ class Operation:
                 paths = sorted({*named, *(file.path for file in old)})
                 folders = folders_of(self.prepared.services, host)
                 now_there = note_files(self.connections.run_on, host, paths, folders)
-                files = merged(old, now_there, named) if old else now_there
+                # A run that failed may not have come to what its steps do not name.
+                done = folders_of(self.prepared.touched, host) if report.outcome == "ok" else []
+                files = merged(old, now_there, named, done) if old else now_there
                 self._recorder.task(self.prepared.redactor.data(as_step(host, files)))
             except (OSError, ProvisionError) as error:
                 # What it was for is done; health will say that it does not know.

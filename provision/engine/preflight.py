@@ -120,7 +120,6 @@ def look(
         RefusedError: the host cannot run the look (no python3, no sudo), or the connection broke.
     """
     request = {
-        "hostnames": [service.hostname for service in services],
         "marks": [service.definition.alone.until for service in services if service.definition.alone],
         "sources": sources,
     }

@@ -1,17 +1,23 @@
 """Runs on a school's host, with its own python3 and the standard library only: what preflight must know.
 
-Sent over SSH as text; reads a JSON request on standard input (``hostnames``, ``marks``), prints one JSON object.
+Sent over SSH as text; reads a JSON request on standard input (``marks``, ``sources``), prints one JSON object.
 """
 
 import json
 import os
 import platform
+import re
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.parse
 from pathlib import Path
+
+#: Seconds in which the host of a package source must answer, once its name is known.
+SOURCE = 4.0
 
 
 def os_release() -> dict[str, str]:
@@ -28,30 +34,22 @@ def memory_mb() -> int:
     return values["MemTotal"] // 1024
 
 
-def listeners(ports: set[int]) -> dict[str, str]:
-    """Names of the programs that listen on these TCP ports."""
+def listening() -> list[tuple[str, str, str]]:
+    """Who listens on TCP: address, port, name of the program."""
     done = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=False)
-    found = {}
+    found = []
     for line in done.stdout.splitlines():
         fields = line.split()
         if len(fields) > 3:
-            port = fields[3].rpartition(":")[2]
-            if port.isdigit() and int(port) in ports:
-                found[port] = fields[5].split('"')[1] if len(fields) > 5 and '"' in fields[5] else "?"
-    return found
-
-
-def outside() -> dict[str, str]:
-    """Programs that listen on a TCP port for others than the server itself, by port; a hundred at most."""
-    done = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=False)
-    found: dict[str, str] = {}
-    for line in done.stdout.splitlines():
-        fields = line.split()
-        if len(fields) > 3 and len(found) < 100:
             address, _, port = fields[3].rpartition(":")
-            if not address.startswith(("127.", "[::1]", "[::ffff:127.")) and not address.endswith("%lo"):
-                found[port] = fields[5].split('"')[1] if len(fields) > 5 and '"' in fields[5] else "?"
+            program = fields[5].split('"')[1] if len(fields) > 5 and '"' in fields[5] else "?"
+            found.append((address, port, program))
     return found
+
+
+def is_outside(address: str) -> bool:
+    """Whether others than the server itself can come to it."""
+    return not address.startswith(("127.", "[::1]", "[::ffff:127.")) and not address.endswith("%lo")
 
 
 def families() -> list[str]:
@@ -69,41 +67,43 @@ def families() -> list[str]:
     return found
 
 
+def proxied() -> set[str]:
+    """The schemes that apt asks a proxy for; https as http where it is not set by itself (apt-transport-https(1))."""
+    done = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=False)
+    setting = r'(?m)^Acquire::{}::Proxy[\w-]*(::\S+)? "(?!DIRECT")[^"]'
+    found = {scheme for scheme in ("http", "https") if re.search(setting.format(scheme), done.stdout)}
+    return found | {"https"} if "http" in found else found
+
+
 def apt_sources() -> dict[str, str]:
     """For each apt repository whether its host answers: name, and the error or an empty text."""
     done = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(SITE)"], capture_output=True, text=True, check=False
     )
-    sites = sorted(set(done.stdout.split()))
-    answers = {}
-    proxy = subprocess.run(
-        ["apt-config", "dump", "Acquire::http::Proxy"], capture_output=True, text=True, check=False
-    )
-    if proxy.stdout.strip():
-        return dict.fromkeys(sites, "")
-    for site in sites:
-        scheme, _, rest = site.partition("://")
-        name, _, port = rest.partition("/")[0].partition(":")
-        if scheme not in ("http", "https"):
-            answers[site] = ""
-            continue
+    answers = dict.fromkeys(sorted(set(done.stdout.split())), "")
+    direct = {"http", "https"} - proxied()
+
+    def ask(site: str, host: str, port: int) -> None:
         try:
-            address = (name, int(port or (443 if scheme == "https" else 80)))
-            socket.create_connection(address, timeout=4).close()
+            socket.create_connection((host, port), timeout=SOURCE).close()
             answers[site] = ""
         except OSError as error:
             answers[site] = str(error)
-    return answers
 
-
-def resolve(names: list[str]) -> dict[str, list[str]]:
-    found = {}
-    for name in names:
-        try:
-            found[name] = sorted({str(item[4][0]) for item in socket.getaddrinfo(name, None)})
-        except OSError:
-            found[name] = []
-    return found
+    threads = []
+    for site in answers:
+        parts = urllib.parse.urlsplit(site)
+        if parts.scheme in direct and parts.hostname:
+            answers[site] = f"no answer within {SOURCE * 2:.0f} s"
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            # A name server that does not answer holds one up for longer than we wait.
+            threads.append(threading.Thread(target=ask, args=(site, parts.hostname, port), daemon=True))
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + SOURCE * 2
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    return dict(answers)
 
 
 def packages() -> list[str]:
@@ -122,6 +122,7 @@ def main() -> None:
     request = json.loads(sys.stdin.read())
     release = os_release()
     disk = shutil.disk_usage("/var")
+    heard = listening()
     answer = {
         "system": "{}-{}".format(release.get("ID", "?"), release.get("VERSION_ID", "?")),
         "pretty": release.get("PRETTY_NAME", "?"),
@@ -131,13 +132,11 @@ def main() -> None:
         "cpus": len(os.sched_getaffinity(0)),
         "disk_free_mb": disk.free // 2**20,
         "time": time.time(),
-        "root": os.geteuid() == 0,
         "systemd": Path("/run/systemd/system").is_dir(),
-        "listeners": listeners({80, 443}),
-        "outside": outside(),
+        "listeners": {port: program for _, port, program in heard if port in ("80", "443")},
+        "outside": dict([(port, program) for address, port, program in heard if is_outside(address)][:100]),
         "addresses": families(),
         "marks": [path for path in request["marks"] if Path(path).exists()],
-        "resolved": resolve(request["hostnames"]),
         "apt": apt_sources() if request["sources"] else {},
         "packages": packages(),
         "apt_interrupted": any(Path("/var/lib/dpkg/updates").glob("[0-9]*")),

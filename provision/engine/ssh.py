@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
 from paramiko.hostkeys import InvalidHostKey
 
 from provision import names
@@ -204,19 +205,28 @@ class Connection:
 
     def _authenticate(self, transport: paramiko.Transport, user: str) -> None:
         tried: list[str] = []
+        hung_up = False
         for key in self._keys():
-            tried.append(fingerprint(key))
             try:
                 transport.auth_publickey(user, key)
             except paramiko.AuthenticationException:
+                tried.append(fingerprint(key))
                 continue
-            self.own_key_fingerprint = tried[-1]
+            except (paramiko.SSHException, EOFError):
+                if not tried or transport.is_active():
+                    raise
+                # sshd hangs up after some keys (sshd_config(5), MaxAuthTries: 6), and ours may have been the next.
+                hung_up = True
+                break
+            self.own_key_fingerprint = fingerprint(key)
             return
         where = str(self.host.ssh_key) if self.host.ssh_key else "ssh-agent"
         remedy = (
             "put your public key into the server's authorized_keys, load the key with ssh-add, or set ssh_key in "
             "the school file"
         )
+        if hung_up:
+            remedy = "the server hangs up after so many keys: name the right one (ssh_key in the school file)"
         if user == SUPPORT_USER:
             remedy = (
                 "send the city the public half of your key (the file that ends in .pub), and ask for: "
@@ -232,7 +242,11 @@ class Connection:
         if self.host.ssh_key:
             try:
                 return [paramiko.PKey.from_path(self.host.ssh_key.expanduser())]
-            except (OSError, paramiko.SSHException, ValueError, TypeError) as error:
+            except (
+                OSError, paramiko.SSHException, ValueError, TypeError, AttributeError,
+                UnsupportedAlgorithm, paramiko.pkey.UnknownKeyType,
+            ) as error:  # fmt: skip
+                # The last three are a security key's, a key of another use, and a curve that SSH does not know.
                 then = "use --identity agent" if self.host.user == SUPPORT_USER else "leave ssh_key out"
                 raise RefusedError(
                     f"the SSH key {self.host.ssh_key} cannot be read: {error}",

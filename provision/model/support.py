@@ -85,6 +85,8 @@ def check_support(document: Document, support: Support, schools: AbstractSet[str
     for index, person in enumerate(support.people):
         for what, value in (("name", person.name), ("key", person.key)):
             loc = ("people", index, what)
+            # Names are looked for without regard to capitals.
+            value = value.casefold() if what == "name" else value  # noqa: PLW2901
             if (what, value) in seen:
                 yield document.problem(
                     loc,

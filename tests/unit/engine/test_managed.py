@@ -112,6 +112,16 @@ def test_after_a_run_of_one_service_the_other_files_stay_as_they_were_noted() ->
     assert merged([SITE, KEY], [], []) == [SITE, KEY], "a file that was removed by hand is not forgotten"
 
 
+def test_what_a_run_of_one_service_wrote_without_saying_so_is_noted_as_it_is_now() -> None:
+    """Steps with secrets name no file, nor do the roles' own programs."""
+    changed_by_hand = ManagedFile(SITE.path, "f" * 64)
+    written_now = ManagedFile(KEY.path, "d" * 64)
+    below = ManagedFile("/etc/wiki/more/key", "e" * 64)
+    files = merged([SITE, KEY, below], [changed_by_hand, written_now], [], ["/etc/wiki"])
+    assert files == [SITE, written_now, below]
+    assert merged([KEY], [], [], ["/etc/wiki/"]) == [], "the run took it away"
+
+
 def record(workspace: Path, run: str, *steps: dict[str, Any]) -> None:
     directory = workspace / "runs" / "escola" / run
     directory.mkdir(parents=True)

@@ -1,6 +1,7 @@
 """What must hold on a host before anything is changed there."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -389,7 +390,7 @@ def test_another_web_server_than_the_services_own_is_in_the_way(
 
 def test_what_a_server_tells_about_itself_is_what_is_read(workspace: Workspace) -> None:
     script = (paths.PACKAGE / "engine/remote_look.py").read_text()
-    request = {"hostnames": [], "sources": False, "marks": ["/etc/os-release", "/etc/not-there"]}
+    request = {"sources": False, "marks": ["/etc/os-release", "/etc/not-there"]}
     done = subprocess.run(
         [sys.executable, "-c", script], input=json.dumps(request), capture_output=True, text=True, check=True
     )
@@ -397,6 +398,41 @@ def test_what_a_server_tells_about_itself_is_what_is_read(workspace: Workspace) 
     assert told.marks == ["/etc/os-release"]
     assert told.cpus >= 1
     assert set(told.addresses) <= {"ipv4", "ipv6"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "asked"),
+    [
+        ("", {"http", "https"}),
+        ('Acquire::http::Proxy "";', {"http", "https"}),
+        ('Acquire::http::Proxy::packages.vila.test "DIRECT";', {"http", "https"}),
+        ('Acquire::https::Proxy "http://proxy.vila.test:3142";', {"http"}),
+        ('Acquire::http::Proxy "http://proxy.vila.test:3142";', set()),
+        ('Acquire::http::Proxy-Auto-Detect "/usr/bin/auto-apt-proxy";', set()),
+    ],
+)
+def test_package_sources_are_asked_directly_unless_apt_asks_a_proxy(
+    tmp_path: Path, setting: str, asked: set[str]
+) -> None:
+    for name, said in (
+        ("apt-config", setting),
+        ("apt-get", "http://127.0.0.1:1/debian\nhttps://127.0.0.1:1/x\nfile:/srv/x"),
+        (
+            "ss",
+            'LISTEN 0 128 0.0.0.0:443 0.0.0.0:* users:(("nginx",pid=1,fd=2))\nLISTEN 0 1 127.0.0.1:80 0.0.0.0:*',
+        ),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\ncat <<'END'\n{said}\nEND\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", (paths.PACKAGE / "engine/remote_look.py").read_text()],
+        input=json.dumps({"sources": True, "marks": []}), capture_output=True, text=True, check=True,
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    told = Facts.model_validate_json(done.stdout)
+    assert {site.partition(":")[0] for site, error in told.apt.items() if error} == asked
+    assert set(told.apt) == {"http://127.0.0.1:1/debian", "https://127.0.0.1:1/x", "file:/srv/x"}
+    assert (told.listeners, told.outside) == ({"443": "nginx", "80": "?"}, {"443": "nginx"})
 
 
 class Lessons(Server):

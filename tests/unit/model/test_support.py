@@ -76,7 +76,7 @@ def test_a_file_of_no_school_is_told_with_the_school_that_was_meant(write: Write
 
 def test_a_name_and_a_key_stand_once(write: Write, problems: Problems) -> None:
     key = public("ed25519")
-    twice = support({"name": "Pau", "key": key}, {"name": "Pau", "key": f"{key} other remark"})
+    twice = support({"name": "Pau", "key": key}, {"name": "PAU", "key": f"{key} other remark"})
     write("support/escola-pi.yml", twice)
     assert codes(problems()) == ["duplicate-key", "duplicate-name"]
 
