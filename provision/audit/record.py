@@ -401,7 +401,11 @@ def forget_steps(directory: Path) -> None:
     file = directory / "run.json"
     if not file.exists():
         return
-    document = _read(file)
+    try:
+        document = _read(file)
+    except (ValueError, ProvisionError):
+        # Nobody knows what is in a damaged one; whose data it was must go all the same.
+        document = {"run": directory.name, "school": directory.parent.name, "outcome": "damaged"}
     failure = document.get("failure")
     document |= {
         "changed": {role: [] for role in document.get("changed") or {}},

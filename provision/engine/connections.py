@@ -56,7 +56,11 @@ class Connections:
         Support people come as they are: their account has no sudo but what the command itself uses. Connects anew
         when the line broke.
         """
-        if host not in self._open or not self._open[host].transport.is_active():
+        known = self._open.get(host)
+        if known is None or not known.transport.is_active():
+            if known is not None:
+                # By way of a jump host its line to that one would stay.
+                known.close()
             self._open[host] = self._connect(host)
         root = self._school.hosts[host].user != SUPPORT_USER
         answer = self._open[host].run(command, stdin=stdin, root=root)

@@ -4,10 +4,12 @@ The tests are those that molecule holds against its own servers (``roles/<id>/ve
 its own, over SSH as the school file says. What they make they take away again.
 """
 
+import contextlib
 import importlib.util
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -141,22 +143,28 @@ def _run(
     settings.write_text("[pytest]\n")
     log = scratch / "said"
     with log.open("wb") as said:
-        done = subprocess.run(
-            [
+        command = [
                 sys.executable, "-m", "pytest", "-q", "--no-header", "--tb=short", "-p", "no:cacheprovider",
                 "-p", "provision.engine.deep_report", "-c", str(settings), f"--rootdir={scratch}",
                 f"--confcutdir={tests.parent}", *where, str(tests),
-            ],
-            env=environment, cwd=scratch, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
-            timeout=limit, check=False,
-        )  # fmt: skip
+        ]  # fmt: skip
+        # A session of its own: what is ended when the time is over is pytest with its ssh.
+        with subprocess.Popen(
+            command, env=environment, cwd=scratch, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process:  # fmt: skip
+            try:
+                status = process.wait(limit)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
     # 0: all passed, 1: some failed; everything else says that they did not run to their end.
-    if done.returncode in (0, 1):
+    if status in (0, 1):
         return None
     with log.open("rb") as stream:
         stream.seek(max(0, log.stat().st_size - 4000))
         lines = stream.read().decode("utf-8", "replace").strip().splitlines()
-    return Sentence.plain(lines[-1] if lines else f"pytest ended with {done.returncode}")
+    return Sentence.plain(lines[-1] if lines else f"pytest ended with {status}")
 
 
 def _finding(school: ResolvedSchool, service: ResolvedService, line: str) -> Finding | None:

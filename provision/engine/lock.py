@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import paramiko
 
+from provision.audit.record import Person, now
 from provision.engine.ssh import CONNECT_TIMEOUT, Connection
 from provision.errors import LockedError, RefusedError
 from provision.model import ResolvedHost
@@ -45,13 +46,31 @@ while select.select([0], [], [], lease)[0] and os.read(0, 4096):
 """
 
 
+def holder(person: Person, verb: str, school: str, run: str = "-") -> dict[str, str]:
+    """Who we are, shown to whoever comes second.
+
+    Args:
+        person: at work.
+        verb: what for, as the command line calls it.
+        school: id, for others whose school shares the server.
+        run: its id; none where what is done is no run.
+    """
+    return {
+        "person": person.name,
+        "machine": person.machine,
+        "since": now(),
+        "verb": verb,
+        "run": run,
+        "school": school,
+    }
+
+
 class HostLock:
     """Holds the school's lock as long as the block lasts.
 
     Args:
         connection: to the host; it must stay open.
-        holder: who we are, shown to whoever comes second: ``person``, ``since``, ``run``, ``verb``, ``machine``,
-            ``school``.
+        holder: who we are (``holder``).
         shared: several may hold it together (``plan``), but not beside one that changes something (``apply``).
         on_lost: called once, from another thread, when the lock was lost in mid-run.
 
@@ -153,10 +172,10 @@ def _describe(school: str, host: ResolvedHost, text: str) -> tuple[str, str]:
     # Of a shared server it is worth knowing for which school it is held.
     what = f"the shared server {host.name}" if host.shared else school
     try:
-        holder = json.loads(text)
-        whose = f" for {holder['school']}" if host.shared else ""
-        who = f"{holder['person']} (on {holder['machine']}) since {holder['since']}: "
-        who += f"{holder['verb']}{whose}, run {holder['run']}"
+        held = json.loads(text)
+        whose = f" for {held['school']}" if host.shared else ""
+        who = f"{held['person']} (on {held['machine']}) since {held['since']}: "
+        who += f"{held['verb']}{whose}, run {held['run']}"
     except (ValueError, KeyError, TypeError):
         who = "somebody else"
     who = printable(who)[:300]

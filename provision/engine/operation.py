@@ -18,7 +18,7 @@ from provision.audit.log import log_directory
 from provision.engine.connections import Connections
 from provision.engine.cut_lessons import tell_other_schools
 from provision.engine.events import Event, TaskResult
-from provision.engine.lock import HostLock
+from provision.engine.lock import HostLock, holder
 from provision.engine.logbook import LogBook, refused
 from provision.engine.managed import as_step, folders_of, managed_files, merged, note_files, worth_noting
 from provision.engine.preflight import Check, HostState, look
@@ -103,17 +103,10 @@ class Operation:
         with ExitStack() as stack:
             stack.callback(self.connections.close)
             self.connections.open()
-            holder = {
-                "person": self.person.name,
-                "machine": self.person.machine,
-                "since": now(),
-                "verb": self.verb,
-                "run": self._held_as,
-                "school": self.prepared.school.id,
-            }
+            held = holder(self.person, self.verb, self.prepared.school.id, self._held_as)
             for name in sorted(self.prepared.school.hosts):
                 stack.enter_context(
-                    HostLock(self.connections[name], holder, shared=self.verb == "plan", on_lost=self._lost)
+                    HostLock(self.connections[name], held, shared=self.verb == "plan", on_lost=self._lost)
                 )
             if self._given is None and self.verb == "apply" and self.prepared.school.audit.enabled:
                 self._recorder = self._logged(stack)

@@ -12,9 +12,8 @@ from provision.audit import entries as e
 from provision.audit.log import log_directory
 from provision.audit.opening import actor_of, origin_of
 from provision.audit.outbox import Outbox
-from provision.audit.record import now
 from provision.engine.connections import Connections
-from provision.engine.lock import HostLock
+from provision.engine.lock import HostLock, holder
 from provision.engine.logbook import LogBook
 from provision.engine.preparation import sudo_passwords
 from provision.engine.ssh import blob_fingerprint
@@ -86,15 +85,9 @@ def bring(
             connections = Connections(workspace, school, sudo_passwords(workspace, school))
             stack.callback(connections.close)
             brought.missed = {host: error.message for host, error in connections.reach().items()}
-            holder = {
-                "person": person.name,
-                "machine": person.machine,
-                "since": now(),
-                "verb": "health",
-                "run": "-",
-            }
+            held = holder(person, "health", school.id)
             for host in sorted(school.hosts.keys() - brought.missed):
-                stack.enter_context(HostLock(connections[host], holder))
+                stack.enter_context(HostLock(connections[host], held))
         except LockedError as error:
             brought.missed = dict.fromkeys(school.hosts, error.message)
         except ProvisionError as error:

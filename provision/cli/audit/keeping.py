@@ -18,12 +18,12 @@ from provision.audit.keys import Second
 from provision.audit.log import SchoolLog, log_directory
 from provision.audit.opening import renew_keys
 from provision.audit.outbox import Outbox
-from provision.audit.record import forget_steps, now
+from provision.audit.record import forget_steps
 from provision.audit.tlog.policy import NO_QUORUM, Policy
 from provision.cli.options import JsonOption, SchoolArgument, WhyOption, WorkspaceOption, YesOption
 from provision.cli.output import console, emit_json, errors, interactive
 from provision.engine.connections import Connections
-from provision.engine.lock import HostLock
+from provision.engine.lock import HostLock, holder
 from provision.engine.logbook import LogBook
 from provision.engine.preparation import sudo_passwords
 from provision.errors import UsageError
@@ -110,15 +110,7 @@ def _connected(
     connections = Connections(workspace, school, sudo_passwords(workspace, school))
     try:
         connections.open()
-        holder = {
-            "person": person.name,
-            "machine": person.machine,
-            "since": now(),
-            "verb": verb,
-            "run": "-",
-            "school": school.id,
-        }
-        with HostLock(connections[min(school.own_hosts)], holder):
+        with HostLock(connections[min(school.own_hosts)], holder(person, verb, school.id)):
             yield connections
     finally:
         connections.close()

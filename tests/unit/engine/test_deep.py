@@ -1,6 +1,7 @@
 """``health --deep``: how the acceptance tests are run, and what becomes of their results."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -98,6 +99,21 @@ def test_tests_that_hang_are_ended_and_what_was_found_stays(ask: Any) -> None:
     found = ask("import time\ndef test_quick():\n    pass\ndef test_slow():\n    time.sleep(60)\n", limit=6.0)
     assert [one.probe for one in found] == ["deep:quick", "deep"]
     assert found[1].measured.en == "not ended after 6 s"
+
+
+def test_what_tests_that_hang_have_started_is_ended_too(ask: Any, tmp_path: Path) -> None:
+    note = tmp_path / "started"
+    tests = (
+        "import subprocess\ndef test_slow():\n"
+        f"    subprocess.run(['sh', '-c', 'echo $$ > {note}; exec sleep 60'])\n"
+    )
+    ask(tests, limit=6.0)
+    started = Path("/proc") / note.read_text().strip()
+    # It is dead when it is told to be, but who takes in orphans may be slow to bury it.
+    end = time.monotonic() + 20
+    while started.exists() and "State:\tZ" not in (started / "status").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_a_service_without_such_tests_has_none(ask: Any) -> None:

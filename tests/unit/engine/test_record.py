@@ -19,6 +19,7 @@ from provision.audit import (
     tasks_of,
 )
 from provision.audit.detail import DetailStore
+from provision.audit.record import forget_steps
 from provision.errors import ProvisionError, UsageError
 from provision.secrets.redact import Redactor
 
@@ -147,6 +148,17 @@ def test_a_record_that_is_json_but_no_record_is_damaged(runs: Path, content: str
     assert last_good(runs, "escola", "apply") is None
     with pytest.raises(ProvisionError, match="is damaged"):
         find_run(runs, directory.name)
+
+
+@pytest.mark.parametrize("content", ['{"run": "x", "failure": {"error": "Pere', "[]", "[" * 100_000])
+def test_what_is_erased_goes_from_a_damaged_record_too(runs: Path, content: str) -> None:
+    directory = runs / "escola" / "20261123T080000Z-aaaaaa"
+    directory.mkdir(parents=True)
+    (directory / "run.json").write_text(content)
+    forget_steps(directory)
+    assert "Pere" not in (directory / "run.json").read_text()
+    (listed,) = list_runs(runs)
+    assert (listed["run"], listed["outcome"]) == (directory.name, "damaged")
 
 
 def test_a_run_is_found_by_an_unambiguous_part_of_its_id(runs: Path) -> None:
