@@ -169,6 +169,12 @@ def set_(
         raise UsageError(
             f"{name} holds the keys of certificates and cannot be set.", "See tls in the school's file."
         )
+    store = SecretStore(place)
+    if not store.is_secret(name):
+        raise UsageError(
+            f"No service declares a secret “{name}”, and it is no host's sudo password.",
+            f"See the names that there are: provision secrets show {school}",
+        )
     if name not in _uses(chosen):
         errors.print(
             f"No service or host of {school} uses “{name}”; it is stored all the same.", style="warn"
@@ -179,7 +185,7 @@ def set_(
         value = sys.stdin.read().rstrip("\r\n")
     if not value:
         raise UsageError("The secret is empty.", "Type it, or send it on standard input.")
-    SecretStore(place).set(school, name, value)
+    store.set(school, name, value)
     console.print(f"Stored {name} of {school}.", style="good", markup=False)
 
 

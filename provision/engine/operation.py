@@ -138,6 +138,7 @@ class Operation:
             prepared.school,
             wait=lambda: self.mandate.wait,
             stopped=self._stop.is_set,
+            content=lambda: content_hashes(prepared),
         )
         stack.callback(recorder.close)
         return recorder

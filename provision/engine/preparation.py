@@ -115,6 +115,7 @@ def prepare(
         issued = ensure_shared_certificates(workspace, school, common, store=store)
         certificates = {**certificates, **{site: item.certificate for site, item in issued.items()}}
     values = store.load(school.id)
+    store.check_names(school.id, values)
     return Prepared(
         workspace=workspace,
         school=school,
@@ -219,11 +220,25 @@ def _hosts_of(inventory: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def tree_hash(directory: Path) -> str:
-    """SHA-256 over the names and contents of a directory's files, in order of their names."""
+    """SHA-256 over the names and contents of a directory's files, in order of their names.
+
+    Of linked directories too: Ansible follows them. What Python keeps of its own (``__pycache__/*.pyc``) is left out.
+    """
     digest = hashlib.sha256()
-    for file in sorted(directory.rglob("*")):
-        if file.is_file() and "__pycache__" not in file.parts:
-            name = str(file.relative_to(directory)).encode()
-            data = file.read_bytes()
-            digest.update(len(name).to_bytes(4) + name + len(data).to_bytes(8) + data)
+    for file in sorted(_files_of(directory, set())):
+        name = str(file.relative_to(directory)).encode()
+        data = file.read_bytes()
+        digest.update(len(name).to_bytes(4) + name + len(data).to_bytes(8) + data)
     return digest.hexdigest()
+
+
+def _files_of(directory: Path, above: set[Path]) -> Iterator[Path]:
+    """Every file below a directory; a link to a directory that it lies in leads nowhere new."""
+    real = directory.resolve()
+    if real in above:
+        return
+    for entry in directory.iterdir():
+        if entry.is_dir():
+            yield from _files_of(entry, {*above, real})
+        elif entry.is_file() and not (directory.name == "__pycache__" and entry.suffix == ".pyc"):
+            yield entry

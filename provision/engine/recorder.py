@@ -37,12 +37,14 @@ class LoggedRecorder:
         *,
         wait: Callable[[], float] = lambda: 0.0,
         stopped: Callable[[], bool] = lambda: False,
+        content: Callable[[], Mapping[str, str]] | None = None,
     ) -> None:
         self._book = book
         self._files = files
         self._school = school
         self._wait = wait
         self._stopped = stopped
+        self._content = content
         self._intent: RunIntent | None = None
         self._index = -1
         self._entered = False
@@ -158,6 +160,12 @@ class LoggedRecorder:
                     f"the school has not agreed to run {intent.run} yet (entry {self._index} of its audit log)",
                     "nothing was changed. Let the school run “provision audit witness sign” and hand in the file "
                     f"(provision audit cosign {self._school.id} FILE), then give the same command again",
+                )
+            if self._content is not None and self._content() != intent.content:
+                raise RefusedError(
+                    f"what run {intent.run} is made of has changed while the school was asked",
+                    "nothing was changed. Bring the files back as they were (git status), or give the same command "
+                    "again: the school is asked anew",
                 )
             approved = e.RunApproved(
                 actor=book.actor,

@@ -5,6 +5,7 @@ so that one school's password can be handed over without another's. ``ansible-pl
 ``ansible-vault`` read it as it is.
 """
 
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,6 +39,10 @@ _HEADER: Final = b"$ANSIBLE_VAULT;"
 def become_password_name(host: str) -> str:
     """The variable that holds the sudo password of a host; a variable's name cannot have hyphens."""
     return f"host_{host.replace('-', '_')}_become_password"
+
+
+#: Of any host: a password may be stored before its host asks for one.
+_BECOME_PASSWORD = re.compile(r"host_[a-z0-9_]{1,64}_become_password")
 
 
 class SecretStore:
@@ -79,6 +84,30 @@ class SecretStore:
             self._check_new(vault_id)
             return {}
         return self._decrypt(vault_id, self._password(vault_id))
+
+    def is_secret(self, name: str) -> bool:
+        """Whether a school's vault file may hold a secret of this name: one that some service declares, or ours."""
+        definitions = [entry.definition for entry in self._workspace.catalog.values()]
+        declared = {secret.name for definition in definitions for secret in definition.secrets}
+        return name in declared | {TLS_KEYS, AUDIT_PASSWORD} or bool(_BECOME_PASSWORD.fullmatch(name))
+
+    def check_names(self, vault_id: str, names: Iterable[str]) -> None:
+        """Refuse a vault file with other things than secrets.
+
+        Ansible takes its variables before those of the inventory: a setting in it would take the place of the school
+        file's, and stand in no diff, in no record and in no hash of the audit log.
+
+        Raises:
+            SecretsError: names that nobody declares.
+        """
+        foreign = sorted(name for name in names if not self.is_secret(name))
+        if foreign:
+            path = self.path(vault_id)
+            raise SecretsError(
+                f"The vault file {path} holds what no service declares as its secret: {', '.join(foreign)}.",
+                "Settings belong into the school file. Take it out with: "
+                f"ansible-vault edit --vault-id {vault_id}@provision-vault-client {path}",
+            )
 
     def missing(self, school: "ResolvedSchool", definitions: Iterable["ServiceDefinition"]) -> list[str]:
         """Names of the secrets that ``ensure`` would generate; nothing is written."""
@@ -371,6 +400,12 @@ class SecretStore:
             )
         try:
             values = yaml.load(plain, _Loader)  # noqa: S506 - a safe loader with one more tag
+        except _TemplateError as error:
+            raise SecretsError(
+                f"The vault file {path} holds a template (line {error.line}), which Ansible would evaluate.",
+                "If it is part of the secret, write !unsafe before the value; otherwise take it out: "
+                f"ansible-vault edit --vault-id {vault_id}@provision-vault-client {path}",
+            ) from None
         except (yaml.YAMLError, ValueError) as error:
             # The error itself would quote the line, and the line is a secret.
             mark = getattr(error, "problem_mark", None)
@@ -441,6 +476,29 @@ class _Dumper(yaml.SafeDumper):
     """Safe YAML that a person can read in ``ansible-vault edit``."""
 
 
+class _TemplateError(Exception):
+    """A text that Ansible would take for a template.
+
+    Args:
+        line: where it stands.
+    """
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+
+def _is_template(text: str) -> bool:
+    return any(mark in text for mark in ("{{", "{%", "{#"))
+
+
+def _construct_text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    text = str(loader.construct_scalar(node))
+    if _is_template(text):
+        raise _TemplateError(node.start_mark.line + 1)
+    return text
+
+
 def _construct_unsafe(loader: yaml.SafeLoader, node: yaml.Node) -> str:
     if not isinstance(node, yaml.ScalarNode):
         raise yaml.constructor.ConstructorError(None, None, "!unsafe is for text", node.start_mark)
@@ -449,11 +507,12 @@ def _construct_unsafe(loader: yaml.SafeLoader, node: yaml.Node) -> str:
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     # Ansible would take a password with braces for a template and fail, or worse, evaluate it.
-    tag = "!unsafe" if "{{" in text or "{%" in text or "{#" in text else "tag:yaml.org,2002:str"
+    tag = "!unsafe" if _is_template(text) else "tag:yaml.org,2002:str"
     return dumper.represent_scalar(tag, text, style="|" if text.count("\n") > 1 else None)
 
 
 _Loader.add_constructor("!unsafe", _construct_unsafe)
+_Loader.add_constructor("tag:yaml.org,2002:str", _construct_text)
 _Dumper.add_representer(str, _represent_text)
 
 

@@ -75,11 +75,18 @@ class Desk:
         return Desk(target, self.server, person)
 
     def recorder(
-        self, book: LogBook | None = None, *, wait: float = 0.0, stopped: Callable[[], bool] = lambda: False
+        self,
+        book: LogBook | None = None,
+        *,
+        wait: float = 0.0,
+        stopped: Callable[[], bool] = lambda: False,
+        content: Callable[[], Mapping[str, str]] | None = None,
     ) -> LoggedRecorder:
         details = DetailStore(self.place / "detail")
         files = FileRecorder(self.workspace.runs_dir, details, Redactor({"api_key": SECRET}).data)
-        return LoggedRecorder(book or self.book(), files, self.school, wait=lambda: wait, stopped=stopped)
+        return LoggedRecorder(
+            book or self.book(), files, self.school, wait=lambda: wait, stopped=stopped, content=content
+        )
 
     def types(self, start: int = 0) -> list[str]:
         return [entry.type for entry in self.log.entries(start)]

@@ -14,7 +14,7 @@ from provision import paths
 from provision.audit import FileRecorder, RunIntent, RunOutcome, list_runs
 from provision.audit.detail import DetailStore
 from provision.engine import operation as operation_module
-from provision.engine.events import Event, TaskResult
+from provision.engine.events import Event, TaskResult, from_slim, slim
 from provision.engine.operation import Mandate, Operation
 from provision.engine.preflight import HostState
 from provision.engine.preparation import Prepared
@@ -51,9 +51,12 @@ class FakeRun:
 
     requests: ClassVar[list[RunRequest]] = []
 
-    def __init__(self, request: RunRequest, on_event: Callable[[Event], None]) -> None:
+    def __init__(
+        self, request: RunRequest, on_event: Callable[[Event], None], clean: Callable[[Any], Any]
+    ) -> None:
         self.requests.append(request)
         self.on_event = on_event
+        self.clean = clean
 
     def execute(self) -> RunResult:
         for event in self.events:
@@ -278,12 +281,19 @@ def test_a_stop_ends_the_patience_of_the_probes(tmp_path: Path) -> None:
 def test_no_secret_reaches_the_report_or_the_record(
     made: Callable[..., Operation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    leak = TaskResult("main", "hello", "Leak", "command", "failed", error="key is a-secret-of-the-school")
-    monkeypatch.setattr(FakeRun, "events", (leak,))
+    said = {"host": "main", "role": "hello", "task": "Leak", "res": {"msg": "key is a-secret-of-the-school"}}
+    told = slim({"event": "runner_on_failed", "event_data": said})
+    assert told is not None
+
+    def execute(self: FakeRun) -> RunResult:
+        self.on_event(from_slim(told, self.clean))
+        return RunResult("failed")
+
+    monkeypatch.setattr(FakeRun, "execute", execute)
     current = made()
     report = current.apply(nothing)
     assert report.failure is not None
-    assert "a-secret-of-the-school" not in report.failure.error
+    assert report.failure.error == "key is ‹secret:hello_password›"
     for file in current.prepared.workspace.runs_dir.rglob("*"):
         assert file.is_dir() or "a-secret-of-the-school" not in file.read_text()
 

@@ -260,6 +260,22 @@ def test_what_the_school_agreed_to_goes_on_under_the_id_that_it_saw(strict: Desk
     assert [entry.data["run"] for entry in strict.entries("run.intent")] == ["r1"]
 
 
+def test_what_has_changed_while_the_school_was_asked_is_not_what_it_agreed_to(strict: Desk) -> None:
+    refused(strict, "r1")
+    strict.server.put_into_inbox("custodi.cosignature", cosignature(strict.log))
+    size = strict.log.size
+    with at_work(strict.recorder(content=lambda: {"school": "d" * 64})) as recorder:
+        intent = an_intent(recorder.resume(an_intent("r2")))
+        with pytest.raises(RefusedError, match="has changed while the school was asked") as caught:
+            recorder.intend(intent)
+    assert "nothing was changed" in caught.value.remedy
+    assert strict.types(size) == []
+    with at_work(strict.recorder(content=lambda: {"school": "c" * 64})) as recorder:
+        recorder.intend(an_intent(recorder.resume(an_intent("r2"))))
+        recorder.end(an_outcome())
+    assert "run.started" in strict.types(size)
+
+
 def test_asking_again_for_the_same_adds_no_second_intent(strict: Desk) -> None:
     for run in ("r1", "r2", "r3"):
         assert refused(strict, run) == "r1"

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -116,6 +117,43 @@ def test_ansible_reads_every_value_as_it_was_stored(place, tmp_path):
     assert json.loads(written.read_text()) == {
         name: values[name] for name in ("tricky", "digits", "lines", "pad_api_key")
     }
+
+
+def sealed(place, text: str) -> None:
+    """A vault file as somebody wrote it by hand."""
+    place.ensure()
+    place.store.seal("escola-mar", place.vault, text.encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "own: text\npad_api_key: \"{{ lookup('pipe', 'id') }}\"\n",
+        "own: text\ntls_private_keys:\n  site: '{% set x = 1 %}'\n",
+        "own: text\n'{{ x }}': y\n",
+    ],
+)
+def test_a_template_that_ansible_would_evaluate_is_refused_with_its_line(place, text):
+    sealed(place, text)
+    line = 3 if "tls" in text else 2
+    with pytest.raises(SecretsError, match=rf"holds a template \(line {line}\)") as caught:
+        place.store.load("escola-mar")
+    assert "!unsafe" in caught.value.remedy
+    assert "lookup" not in str(caught.value)
+    place.store.seal("escola-mar", place.vault, b"pad_api_key: !unsafe '{{ no template }}'\n")
+    assert place.store.load("escola-mar") == {"pad_api_key": "{{ no template }}"}
+
+
+def test_what_is_no_secret_is_refused_in_a_vault_file(place):
+    place.workspace.catalog = {"pad": SimpleNamespace(definition=place.definitions[0])}
+    good = ["pad_api_key", "tls_private_keys", "audit_trail_web_password", "host_video_2_become_password"]
+    place.store.check_names("escola-mar", good)
+    bad = ["base_operators", "host_x_become_password_", "provision_roles"]
+    with pytest.raises(
+        SecretsError, match="base_operators, host_x_become_password_, provision_roles"
+    ) as caught:
+        place.store.check_names("escola-mar", [*bad, *good])
+    assert "school file" in caught.value.remedy
 
 
 @pytest.mark.parametrize(
