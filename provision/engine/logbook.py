@@ -37,6 +37,7 @@ from provision.engine.log_meeting import (
 from provision.errors import ProvisionError, RefusedError
 from provision.files import write_atomically
 from provision.model import ResolvedSchool, Workspace
+from provision.model.certificates import authorities
 from provision.secrets import SecretStore
 from provision.text import printable_line
 
@@ -272,8 +273,8 @@ class LogBook:
         if configured is None:
             return []
         try:
-            return [(self._workspace.path / configured.ca_file).read_bytes()]
-        except OSError:
+            return [authorities(self._workspace.path / configured.ca_file.expanduser()).encode()]
+        except (OSError, ValueError):
             return []
 
     def _take_over(self, verifiers: Sequence[VerifierKey]) -> int:

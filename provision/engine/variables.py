@@ -14,6 +14,7 @@ from provision.artifacts import Selection
 from provision.engine.ssh import JumpHost, host_key_name, known_hosts_name
 from provision.errors import ConfigurationError, Problem
 from provision.model import ResolvedHost, ResolvedSchool, ResolvedService, Workspace
+from provision.model.certificates import authorities
 from provision.model.municipality import AcmeTls, InternalTls, ProvidedTls
 from provision.model.service import LoopbackProbe, OwnProbe
 
@@ -366,7 +367,9 @@ def _tls(
                 "tls_certificates": wanted,
                 "tls_acme_directory": acme.directory,
                 "tls_acme_email": acme.email,
-                "tls_acme_ca_file": str(workspace.path / acme.ca_file) if acme.ca_file else "",
+                "tls_acme_ca": authorities(workspace.path / acme.ca_file.expanduser())
+                if acme.ca_file
+                else "",
             }
         case ProvidedTls() as provided:
             for item in wanted:

@@ -23,6 +23,20 @@ class Finding:
     code: str
 
 
+def authorities(file: Path) -> str:
+    """The certificates of authorities in a file, in PEM form, without whatever else is in it.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it holds no certificate.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    found = x509.load_pem_x509_certificates(file.read_bytes())
+    return "".join(one.public_bytes(Encoding.PEM).decode() for one in found)
+
+
 def check_pair(certificate: Path, key: Path, hostname: str, now: datetime | None = None) -> list[Finding]:
     """What is wrong with a certificate and its key, for one host name.
 

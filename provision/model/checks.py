@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from provision.errors import Problem
 from provision.model import rules
 from provision.model.catalog import ServiceEntry
-from provision.model.certificates import check_pair
+from provision.model.certificates import authorities, check_pair
 from provision.model.document import Document, Loc, parse_document, read_document
 from provision.model.municipality import (
     SLUG_PATTERN,
@@ -320,14 +320,14 @@ def _check_municipality(
     if city.defaults.ssh_key is not None:
         yield from _check_key_file(path, city.defaults.ssh_key, document, ("defaults", "ssh_key"))
     if isinstance(city.tls, AcmeTls) and city.tls.ca_file is not None:
-        yield from _check_exists(path, city.tls.ca_file, document, ("tls", "ca_file"))
+        yield from _check_authorities(path, city.tls.ca_file, document, ("tls", "ca_file"))
     if city.vault is not None and city.vault.client is not None:
         yield from _check_exists(path, city.vault.client, document, ("vault", "client"))
     if city.vault is not None and city.vault.keys is not None:
         yield from _check_vault_keys(path, city.vault.keys, document)
     yield from _check_logins(document, catalog)
     if city.audit.time_stamp is not None:
-        yield from _check_exists(
+        yield from _check_authorities(
             path, city.audit.time_stamp.ca_file, document, ("audit", "time_stamp", "ca_file")
         )
     yield from _check_repositories(document, city, catalog)
@@ -444,6 +444,27 @@ def _check_exists(path: Path, file: Path, document: Document, loc: Loc) -> Itera
             f"{loc[-1]}: the file {file} does not exist.",
             "Put it there, or correct the path; paths begin at the workspace.",
             code="missing-file",
+        )
+
+
+def _check_authorities(path: Path, file: Path, document: Document, loc: Loc) -> Iterator[Problem]:
+    """Its content goes to the server, for all to read: nothing but certificates may be in it."""
+    missing = list(_check_exists(path, file, document, loc))
+    yield from missing
+    if missing:
+        return
+    try:
+        authorities(path / file.expanduser())
+    except OSError as error:
+        yield document.problem(
+            loc, f"{loc[-1]}: {file} cannot be read: {error.strerror}.", "", code="unreadable"
+        )
+    except ValueError:
+        yield document.problem(
+            loc,
+            f"{loc[-1]}: {file} holds no certificate in PEM form.",
+            'It begins with "-----BEGIN CERTIFICATE-----": the root certificate of the authority.',
+            code="bad-certificate",
         )
 
 
@@ -770,7 +791,7 @@ def _check_tls(
     names = {name: use.hostname for name, use in school.services.items() if use.hostname != _MISSING}
     if isinstance(tls, AcmeTls):
         if school.tls and tls.ca_file is not None:
-            yield from _check_exists(path, tls.ca_file, document, ("tls", "ca_file"))
+            yield from _check_authorities(path, tls.ca_file, document, ("tls", "ca_file"))
         # A directory of one's own, with its own authority, may know such names; so may a lab.
         public = tls.ca_file is None and not city.lab
         for name, hostname in names.items():

@@ -46,6 +46,8 @@ Hostname = Annotated[
     AfterValidator(rules.hostname),
     WithJsonSchema({"type": "string", "pattern": rules.HOSTNAME_PATTERN}),
 ]
+#: On the administrator's machine, relative to the workspace.
+LocalFile = Annotated[Path, AfterValidator(rules.local_file)]
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{40}$")]
 PublicKey = Annotated[
     str,
@@ -75,7 +77,7 @@ class Host(Strict):
     port: Annotated[PortNumber | None, Field(description="Port of SSH; 22 when left out.")] = None
     system: Annotated[System | None, Field(description="Operating system, such as debian-12.")] = None
     ssh_key: Annotated[
-        Path | None, Field(description="Private key file; without one the keys of ssh-agent are used.")
+        LocalFile | None, Field(description="Private key file; without one the keys of ssh-agent are used.")
     ] = None
     jump: Annotated[
         Jump | None, Field(description="Jump host as [user@]host[:port], for a server behind one.")
@@ -102,7 +104,7 @@ class AcmeTls(Strict):
         Url, Field(description="The authority's ACME directory; Let's Encrypt when left out.")
     ] = "https://acme-v02.api.letsencrypt.org/directory"
     ca_file: Annotated[
-        Path | None,
+        LocalFile | None,
         Field(description="PEM file that the directory's own certificate is checked with; rarely needed."),
     ] = None
 
@@ -150,7 +152,7 @@ class Defaults(Strict):
     ] = "root"
     ssh_port: Annotated[PortNumber, Field(description="Port of SSH.")] = 22
     ssh_key: Annotated[
-        Path | None, Field(description="Private key file; without one the keys of ssh-agent are used.")
+        LocalFile | None, Field(description="Private key file; without one the keys of ssh-agent are used.")
     ] = None
     system: Annotated[System, Field(description="Operating system of the servers.")] = "debian-12"
     time_servers: Annotated[
@@ -171,9 +173,11 @@ class Vault(Strict):
             relative to the workspace, and never under version control together with the vault files.
     """
 
-    client: Annotated[Path | None, Field(description="Program of Ansible's vault client protocol.")] = None
+    client: Annotated[LocalFile | None, Field(description="Program of Ansible's vault client protocol.")] = (
+        None
+    )
     keys: Annotated[
-        Path | None, Field(description="Directory with one key file a school; keep it out of git.")
+        LocalFile | None, Field(description="Directory with one key file a school; keep it out of git.")
     ] = None
 
 
@@ -186,7 +190,8 @@ class TimeStamp(Strict):
 
     url: Annotated[Url, Field(description="Where time stamps are asked for.")]
     ca_file: Annotated[
-        Path, Field(description="PEM file with the authority's root certificate, relative to the workspace.")
+        LocalFile,
+        Field(description="PEM file with the authority's root certificate, relative to the workspace."),
     ]
 
 

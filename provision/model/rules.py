@@ -14,6 +14,7 @@ import zoneinfo
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 from pydantic_core import PydanticCustomError
 
@@ -80,6 +81,17 @@ def line_of_text(value: str) -> str:
             f"This text is too long: {len(text)} characters; at most 200 are allowed.", code="too-long"
         )
     return text
+
+
+def local_file(value: Path) -> Path:
+    """A path on the administrator's machine: it gets into the settings of other programs (ssh_config, for one)."""
+    if re.search(r"[\x00-\x1f\x7f\x85\u2028\u2029\"]", str(value)):
+        raise refuse(
+            "This path has a line break, a control character or a quotation mark in it.",
+            "Write it as it is on the disk, or rename the file.",
+            "bad-path",
+        )
+    return value
 
 
 def email(value: str) -> str:

@@ -77,7 +77,7 @@ class Scene:
             "tls_certificates": [{"name": "pad", "hostnames": [SITE]}],
             "tls_acme_directory": DIRECTORY,
             "tls_acme_email": "it@example.test",
-            "tls_acme_ca_file": str(self.directory / "root.pem"),
+            "tls_acme_ca": (self.directory / "root.pem").read_text(),
         }
         roles = ["nginx", "tls", {"role": "nginx", "entry": "sites"}]
         return play(self.server, self.directory, roles, *options, **(wanted | variables))

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from provision.model.certificates import check_pair, covers
+from provision.model.certificates import authorities, check_pair, covers
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 NAME = "docs.escola-mar.example"
@@ -103,3 +103,12 @@ def test_a_star_stands_for_one_label() -> None:
     assert covers("DOCS.escola.example", "docs.escola.example")
     assert not covers("*.escola.example", "a.docs.escola.example")
     assert not covers("*.escola.example", "escola.example")
+
+
+def test_only_the_certificates_of_a_file_are_handed_on(tmp_path: Path) -> None:
+    certificate, key = make(tmp_path, NAME)
+    both = tmp_path / "both.pem"
+    both.write_text(f"of the authority\n{certificate.read_text()}{key.read_text()}{certificate.read_text()}")
+    assert authorities(both) == certificate.read_text() * 2
+    with pytest.raises(ValueError):
+        authorities(key)
