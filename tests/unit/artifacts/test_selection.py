@@ -291,15 +291,6 @@ def test_the_citys_own_copy_takes_the_place_of_upstreams_archive_from_then_on(
     assert place.only().checksums == {"archive": make.sha256(own)}
 
 
-def test_without_probing_files_on_this_machine_are_verified_and_others_left_out(place, make, mirror):
-    absent = {"name": "absent.tar.gz", "role": "absent", "url": "https://upstream.example/absent.tar.gz"}
-    place.offer(make.archive("3.0", in_mirror(mirror), absent), version="3.0")
-    chosen = place.only(mirror=str(mirror), probe=False)
-    assert chosen.files == {"archive": mirror / "pad-3.tar.gz"}
-    assert chosen.checksums == {"archive": make.sha256(FILE)}
-    assert not place.workspace.lock_file.exists()
-
-
 def test_another_version_in_the_school_file_is_followed(place, make, mirror):
     releases = [
         make.archive("3.0", in_mirror(mirror)),
@@ -399,16 +390,6 @@ def test_another_signing_key_than_the_recorded_one_stops_the_run(place, web, key
     with pytest.raises(MismatchError, match="F" * 40) as caught:
         place.select()
     assert "--accept pad/pad" in caught.value.remedy
-
-
-def test_without_probing_nothing_is_asked_fetched_or_written(place, make, web, key, npm):
-    asked = answers(npm, make)
-    place.offer(apt(web, key), make.npm())
-    assert place.only(probe=False).version == "3.0"
-    assert web.asked == []
-    assert not asked.exists()
-    assert not place.workspace.lock_file.exists()
-    assert not place.workspace.state_dir.exists()
 
 
 def test_servers_that_do_not_answer_are_asked_all_at_once(place, make, web, monkeypatch):
