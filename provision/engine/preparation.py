@@ -20,6 +20,9 @@ from provision.secrets.ca import ensure_certificates, ensure_shared_certificates
 from provision.secrets.redact import Redactor
 from provision.secrets.store import become_password_name
 
+#: Files of a role that do not change what it does on a server.
+_NOT_CODE = {"molecule", "verify", "__pycache__", ".pytest_cache", ".ansible"}
+
 
 @dataclass(slots=True)
 class Prepared:
@@ -104,16 +107,14 @@ def prepare(
     store = SecretStore(workspace)
     services = [school.services[selection.service] for selection in selections]
     new = store.ensure(school, [service.definition for service in services])
-    certificates: Mapping[str, str] = {}
+    certificates: dict[str, str] = {}
     named = [service for service in services if service.definition.needs.has_certificate]
     if isinstance(school.tls, InternalTls):
         sites = {service.id: [service.hostname] for service in named if not school.is_shared(service)}
-        issued = ensure_certificates(workspace, school, sites, store=store)
-        certificates = {site: item.certificate for site, item in issued.items()}
+        certificates = ensure_certificates(workspace, school, sites, store=store)
     common = {service.id: [service.hostname] for service in named if school.is_shared(service)}
     if common and isinstance(workspace.municipality.tls, InternalTls):
-        issued = ensure_shared_certificates(workspace, school, common, store=store)
-        certificates = {**certificates, **{site: item.certificate for site, item in issued.items()}}
+        certificates |= ensure_shared_certificates(workspace, school, common, store=store)
     values = store.load(school.id)
     return Prepared(
         workspace=workspace,
@@ -219,11 +220,12 @@ def _hosts_of(inventory: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def tree_hash(directory: Path) -> str:
-    """SHA-256 over the names and contents of a directory's files, in order of their names."""
+    """SHA-256 over the names and contents of a role's files, in order of their names; its tests are left out."""
     digest = hashlib.sha256()
     for file in sorted(directory.rglob("*")):
-        if file.is_file() and "__pycache__" not in file.parts:
-            name = str(file.relative_to(directory)).encode()
+        inside = file.relative_to(directory)
+        if file.is_file() and not _NOT_CODE.intersection(inside.parts):
+            name = str(inside).encode()
             data = file.read_bytes()
             digest.update(len(name).to_bytes(4) + name + len(data).to_bytes(8) + data)
     return digest.hexdigest()
