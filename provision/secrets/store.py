@@ -151,20 +151,16 @@ class SecretStore:
                     known.setdefault(host, {})[name] = new[name]
                 values[SHARED_HOSTS] = known
 
-    def rotate(self, school: "ResolvedSchool", name: str) -> None:
-        """Replace one secret by a new one; ``provision apply`` brings it to the server.
+    def rotate_many(self, school: "ResolvedSchool", names: Iterable[str]) -> None:
+        """Replace secrets by new ones, all of them or none; ``provision apply`` brings them to the server.
 
         Args:
             school: the school.
-            name: variable name of the secret, or ``tls_private_keys`` (new keys with the next certificates).
+            names: variable names of secrets, or ``tls_private_keys`` (new keys with the next certificates).
 
         Raises:
-            SecretsError: no service of the school has such a secret, or see ``load``.
+            SecretsError: no service of the school has a secret of that name, or see ``load``.
         """
-        self.rotate_many(school, [name])
-
-    def rotate_many(self, school: "ResolvedSchool", names: Iterable[str]) -> None:
-        """``rotate`` for several secrets at once: all of them, or none when a name is wrong."""
         self._rotate(school, list(names))
 
     def rotate_all(self, school: "ResolvedSchool") -> list[str]:
