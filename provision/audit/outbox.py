@@ -27,13 +27,9 @@ class Outbox:
 
     Args:
         directory: the log's; made when it is not there.
-
-    Attributes:
-        unreadable: number of lines that the last ``send`` put aside, since they are no entries.
     """
 
     def __init__(self, directory: Path) -> None:
-        self.unreadable = 0
         self._file = directory / "outbox.jsonl"
 
     def add(self, origin: str, data: Sequence[e.Data]) -> None:
@@ -107,8 +103,7 @@ class Outbox:
         """Move what waits into the log, each entry once.
 
         Lines that are no entry, such as a damaged disk leaves, are not thrown away: they go to a file of
-        ``evidence/outbox-<time>-left-over``, of which the log tells like of other leftovers. ``unreadable`` is their
-        number.
+        ``evidence/outbox-<time>-left-over``, of which the log tells like of other leftovers.
 
         Returns:
             the number of entries.
@@ -118,7 +113,6 @@ class Outbox:
         """
         with self._locked():
             waiting, others = self._read()
-            self.unreadable = len(others)
             if not waiting and not others:
                 return 0
             there = set()
