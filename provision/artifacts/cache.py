@@ -23,8 +23,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from filelock import FileLock, Timeout
-
 from provision.artifacts.lockfile import LockedFile, LockFile, MismatchError
 from provision.artifacts.mirror import (
     SUMS,
@@ -38,7 +36,7 @@ from provision.artifacts.mirror import (
 from provision.artifacts.signatures import check_signature
 from provision.artifacts.web import Limits, Progress, UnreachableError, download, fetch_text
 from provision.errors import ArtifactError
-from provision.files import write_atomically
+from provision.files import locked, write_atomically
 from provision.model.service import ArchiveSource
 
 VARIABLE: Final = "PROVISION_CACHE"
@@ -279,7 +277,7 @@ class ArtifactCache:
         return None
 
     def _note_sum(self, name: str, sha256: str) -> None:
-        with FileLock(self.directory / f".{SUMS}.lock", timeout=60):
+        with locked(self.directory / f".{SUMS}.lock", self.directory / SUMS, ArtifactError):
             sums = DirectoryMirror(self.directory).sums()
             write_atomically(self.directory / SUMS, format_sums({**sums, name: sha256}).encode())
 
@@ -290,23 +288,16 @@ class ArtifactCache:
         Raises:
             ArtifactError: the cache cannot be written.
         """
-        lock = FileLock(self.directory / f".{name}.lock", timeout=LOCK_TIMEOUT)
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout as error:
-            raise ArtifactError(f"Another process has been fetching {name} for an hour.") from error
-        except OSError as error:
-            raise ArtifactError(
-                f"The cache {self.directory} cannot be written: {error.strerror}.",
-                f"Mend its permissions, or name another directory with ${VARIABLE}.",
-            ) from error
-        try:
+        with locked(
+            self.directory / f".{name}.lock",
+            self.directory / name,
+            ArtifactError,
+            wait=LOCK_TIMEOUT,
+            remedy=f"Mend its permissions, or name another directory with ${VARIABLE}.",
+        ):
             for leftover in self.directory.glob(f".{name}.*.part"):
                 leftover.unlink(missing_ok=True)
             yield
-        finally:
-            lock.release()
 
 
 def copy_to_mirror(files: Sequence[Obtained], directory: Path) -> None:

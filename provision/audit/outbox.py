@@ -6,17 +6,15 @@ lies in ``outbox.jsonl`` as the bytes that it will have.
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from provision.audit import entries as e
 from provision.audit.leftovers import LEFT_OVER
 from provision.audit.log import LOCK_TIMEOUT, LogError, LogWriter, composed
-from provision.files import sync_directory, write_atomically, write_new
+from provision.files import locked, sync_directory, write_atomically, write_new
 
 #: How far back a log is searched for entries that were sent in a run that was killed at that moment.
 _BACK = 5_000
@@ -137,19 +135,5 @@ class Outbox:
         write_new(file, b"".join(line + b"\n" for line in lines), mode=0o600)
         sync_directory(file.parent)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        lock = FileLock(self._file.with_name(".outbox.lock"), timeout=LOCK_TIMEOUT, mode=0o600)
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout as error:
-            raise LogError(
-                f"another process has been writing {self._file} for a minute", "try again"
-            ) from error
-        except OSError as error:
-            raise LogError(f"{self._file} cannot be written: {error.strerror}", "see who owns it") from error
-        try:
-            yield
-        finally:
-            lock.release()
+    def _locked(self) -> AbstractContextManager[None]:
+        return locked(self._file.with_name(".outbox.lock"), self._file, LogError, wait=LOCK_TIMEOUT)
