@@ -34,7 +34,7 @@ from provision.artifacts.mirror import (
     shown,
 )
 from provision.artifacts.signatures import check_signature
-from provision.artifacts.web import Limits, Progress, UnreachableError, download, fetch_text
+from provision.artifacts.web import Limits, Progress, UnreachableError, download, fetch_small
 from provision.errors import ArtifactError
 from provision.files import locked, write_atomically
 from provision.model.service import ArchiveSource
@@ -209,7 +209,8 @@ class ArtifactCache:
                 return found
             sums = {}
             if mirror is not None:
-                sums = parse_sums(fetch_text(mirror.address(SUMS), limits=_SMALL) or "")
+                text = fetch_small(mirror.address(SUMS), limits=_SMALL) or b""
+                sums = parse_sums(text.decode(errors="replace"))
             limits = self._limits
             if expected is not None and expected.size is not None:
                 limits = replace(limits, size=expected.size)
@@ -271,9 +272,9 @@ class ArtifactCache:
                     return stream.read(_SMALL.size)
         for address in [*addresses, *([url] if url else [])]:
             with suppress(UnreachableError):
-                text = fetch_text(address, limits=_SMALL)
-                if text is not None:
-                    return text.encode()
+                data = fetch_small(address, limits=_SMALL)
+                if data is not None:
+                    return data
         return None
 
     def _note_sum(self, name: str, sha256: str) -> None:
