@@ -16,7 +16,7 @@ from provision.artifacts.availability import Answer, Prober, package_pins, repos
 from provision.artifacts.cache import ArtifactCache, Obtained
 from provision.artifacts.lockfile import Choice, LockedRepository, LockFile, MismatchError
 from provision.artifacts.mirror import Mirror, UrlMirror, listed, mirrors_of, shown
-from provision.artifacts.openpgp import fingerprints
+from provision.artifacts.signatures import fingerprints
 from provision.artifacts.web import Progress, UnreachableError
 from provision.errors import ArtifactError
 from provision.model.service import AptSource, ArchiveSource, NpmSource, ReleaseOffer, Text

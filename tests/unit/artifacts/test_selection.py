@@ -5,13 +5,12 @@ import json
 import time
 
 import pytest
+from pysequoia import Tsk
 
 from provision.artifacts import MismatchError, forget_installed, record_installed
 from provision.errors import ArtifactError
 
 FILE = b"the real thing"
-#: The smallest version 4 key packet: a version, a date, no key material.
-KEY = b"\x98\x05\x04\x6b\x03\xfc\xfe"
 IN_RELEASE = b"-----BEGIN PGP SIGNED MESSAGE-----\n"
 
 
@@ -32,8 +31,9 @@ def apt(web, tmp_key, version="3.0", **more):
 
 @pytest.fixture
 def key(place):
-    (place.workspace.path / "roles" / "pad" / "files" / "pad.gpg").write_bytes(KEY)
-    return "pad.gpg", hashlib.sha1(b"\x99\x00\x05" + KEY[2:], usedforsecurity=False).hexdigest().upper()
+    made = Tsk.generate(user_id="Upstream <packages@example.org>").extract_certificate()
+    (place.workspace.path / "roles" / "pad" / "files" / "pad.gpg").write_bytes(bytes(made))
+    return "pad.gpg", made.fingerprint.upper()
 
 
 def in_mirror(mirror, name="pad-3.tar.gz", data=FILE):
