@@ -29,7 +29,6 @@ TLS_KEYS: Final = "tls_private_keys"
 SHARED_HOSTS: Final = "shared_hosts"
 #: The variable of the role audit_trail with the password of the log's web address.
 AUDIT_PASSWORD: Final = "audit_trail_web_password"  # noqa: S105 - the variable's name
-#: Seconds to wait for another process that is writing the same vault file.
 _HEADER: Final = b"$ANSIBLE_VAULT;"
 
 
