@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from provision.errors import ProvisionError
+
 ContentT = TypeVar("ContentT")
 
 
@@ -149,6 +151,49 @@ def _write_all(descriptor: int, data: bytes) -> None:
     while view:
         view = view[os.write(descriptor, view) :]
     os.fsync(descriptor)
+
+
+@contextmanager
+def locked(
+    path: Path,
+    what: Path | str,
+    error: type[ProvisionError],
+    *,
+    wait: float = 60.0,
+    mode: int = 0o777,
+    remedy: str = "see who owns it",
+) -> Iterator[None]:
+    """Hold a lock for the length of a block, among the processes of this machine.
+
+    Args:
+        path: the lock's own file; its directory is made where it is not there.
+        what: what is written under the lock, for messages.
+        error: what is raised.
+        wait: seconds to wait for another process.
+        mode: permission bits of a directory that is made, less those of the umask.
+        remedy: what to do where the lock's file cannot be written.
+
+    Raises:
+        error: another process has held it all the time, or its file cannot be written.
+    """
+    # Loaded where it is used: it takes longer than all that a command that only reads does.
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, timeout=wait, mode=0o600)
+    try:
+        path.parent.mkdir(mode=mode, parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as cause:
+        span = f"{wait / 60:.0f} min" if wait >= 60 else f"{wait:.0f} s"
+        raise error(
+            f"another process has been writing {what} for {span}", "wait until it is done, then try again"
+        ) from cause
+    except OSError as cause:
+        raise error(f"{what} cannot be written: {cause.strerror}", remedy) from cause
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def remove_leftovers(path: Path) -> None:

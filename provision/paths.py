@@ -4,10 +4,11 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = PACKAGE.parent
-_SHIPPED = PACKAGE / "_shipped"
+#: Where an installed wheel has them; not there in a checkout.
+SHIPPED = PACKAGE / "_shipped"
 
 #: The directory that holds ``roles/``, ``templates/`` and ``inventories/demo``.
-ROOT = _SHIPPED if _SHIPPED.is_dir() else _CHECKOUT
+ROOT = SHIPPED if SHIPPED.is_dir() else _CHECKOUT
 ROLES = ROOT / "roles"
 TEMPLATES = ROOT / "templates"
 DEMO_INVENTORY = ROOT / "inventories" / "demo"

@@ -23,8 +23,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from filelock import FileLock, Timeout
-
 from provision.artifacts.lockfile import LockedFile, LockFile, MismatchError
 from provision.artifacts.mirror import (
     SUMS,
@@ -36,9 +34,9 @@ from provision.artifacts.mirror import (
     shown,
 )
 from provision.artifacts.signatures import check_signature
-from provision.artifacts.web import Limits, Progress, UnreachableError, download, fetch_text
+from provision.artifacts.web import Limits, Progress, UnreachableError, download, fetch_small
 from provision.errors import ArtifactError
-from provision.files import write_atomically
+from provision.files import locked, write_atomically
 from provision.model.service import ArchiveSource
 
 VARIABLE: Final = "PROVISION_CACHE"
@@ -211,7 +209,8 @@ class ArtifactCache:
                 return found
             sums = {}
             if mirror is not None:
-                sums = parse_sums(fetch_text(mirror.address(SUMS), limits=_SMALL) or "")
+                text = fetch_small(mirror.address(SUMS), limits=_SMALL) or b""
+                sums = parse_sums(text.decode(errors="replace"))
             limits = self._limits
             if expected is not None and expected.size is not None:
                 limits = replace(limits, size=expected.size)
@@ -273,13 +272,13 @@ class ArtifactCache:
                     return stream.read(_SMALL.size)
         for address in [*addresses, *([url] if url else [])]:
             with suppress(UnreachableError):
-                text = fetch_text(address, limits=_SMALL)
-                if text is not None:
-                    return text.encode()
+                data = fetch_small(address, limits=_SMALL)
+                if data is not None:
+                    return data
         return None
 
     def _note_sum(self, name: str, sha256: str) -> None:
-        with FileLock(self.directory / f".{SUMS}.lock", timeout=60):
+        with locked(self.directory / f".{SUMS}.lock", self.directory / SUMS, ArtifactError):
             sums = DirectoryMirror(self.directory).sums()
             write_atomically(self.directory / SUMS, format_sums({**sums, name: sha256}).encode())
 
@@ -290,23 +289,16 @@ class ArtifactCache:
         Raises:
             ArtifactError: the cache cannot be written.
         """
-        lock = FileLock(self.directory / f".{name}.lock", timeout=LOCK_TIMEOUT)
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout as error:
-            raise ArtifactError(f"Another process has been fetching {name} for an hour.") from error
-        except OSError as error:
-            raise ArtifactError(
-                f"The cache {self.directory} cannot be written: {error.strerror}.",
-                f"Mend its permissions, or name another directory with ${VARIABLE}.",
-            ) from error
-        try:
+        with locked(
+            self.directory / f".{name}.lock",
+            self.directory / name,
+            ArtifactError,
+            wait=LOCK_TIMEOUT,
+            remedy=f"Mend its permissions, or name another directory with ${VARIABLE}.",
+        ):
             for leftover in self.directory.glob(f".{name}.*.part"):
                 leftover.unlink(missing_ok=True)
             yield
-        finally:
-            lock.release()
 
 
 def copy_to_mirror(files: Sequence[Obtained], directory: Path) -> None:

@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from provision.errors import ArtifactError
-from provision.files import remove_leftovers, write_atomically
+from provision.files import locked, remove_leftovers, write_atomically
 from provision.model.service import Sha256
 
-LOCK_TIMEOUT: Final = 60.0
 _HEADER: Final = (
     "# What came from upstream, as it was the first time. Written by provision; keep it under version "
     "control.\n"
@@ -155,32 +153,20 @@ class LockFile(BaseModel):
             ArtifactError: see ``read``; also a full disk, and another process that holds the lock for a
             minute.
         """
-        lock = FileLock(state_dir / "artifacts.lock", timeout=LOCK_TIMEOUT, mode=0o600)
         try:
-            state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout as error:
-            raise ArtifactError(
-                f"Another process has been writing {path} for a minute.",
-                "Wait until it is done, then try again.",
-            ) from error
-        except OSError as error:
-            raise ArtifactError(f"{state_dir} cannot be written: {error.strerror}.") from error
-        try:
-            content = cls.read(path)
-            before = content.text()
-            yield content
-            after = content.text()
-            if after != before:
-                remove_leftovers(path)
-                write_atomically(path, after.encode(), mode=0o644)
+            with locked(state_dir / "artifacts.lock", path, ArtifactError, mode=0o700):
+                content = cls.read(path)
+                before = content.text()
+                yield content
+                after = content.text()
+                if after != before:
+                    remove_leftovers(path)
+                    write_atomically(path, after.encode(), mode=0o644)
         except OSError as error:
             raise ArtifactError(
                 f"{path} cannot be written: {error.strerror}.",
                 "What was there before is unharmed. Free some space or mend the permissions, then try again.",
             ) from error
-        finally:
-            lock.release()
 
     def text(self) -> str:
         """The file's text."""

@@ -16,7 +16,7 @@ from provision.artifacts.availability import Answer, Prober, package_pins, repos
 from provision.artifacts.cache import ArtifactCache, Obtained
 from provision.artifacts.lockfile import Choice, LockedRepository, LockFile, MismatchError
 from provision.artifacts.mirror import Mirror, UrlMirror, listed, mirrors_of, shown
-from provision.artifacts.openpgp import fingerprints
+from provision.artifacts.signatures import fingerprints
 from provision.artifacts.web import Progress, UnreachableError
 from provision.errors import ArtifactError
 from provision.model.service import AptSource, ArchiveSource, NpmSource, ReleaseOffer, Text
@@ -94,7 +94,6 @@ def select(
     school: "ResolvedSchool",
     *,
     mirror: str | None = None,
-    probe: bool = True,
     progress: Progress | None = None,
 ) -> tuple[list[Selection], list[Unavailable]]:
     """Decide release and source of every service of a school, fetch archives, and record what is new.
@@ -103,8 +102,6 @@ def select(
         workspace: the municipality.
         school: the school.
         mirror: directory or URL with the artifacts, asked first.
-        probe: ask the network; without, what would have to be asked is taken for available, and nothing is
-            fetched.
         progress: is told how far a download is.
 
     Returns:
@@ -114,7 +111,7 @@ def select(
         MismatchError: something is not what ``artifacts.lock`` or ``service.yml`` says.
         ArtifactError: a mirror or ``artifacts.lock`` cannot be used.
     """
-    chooser = _Chooser(workspace, school, mirrors_of(workspace, mirror), probe=probe, progress=progress)
+    chooser = _Chooser(workspace, school, mirrors_of(workspace, mirror), progress)
     chosen: list[Selection] = []
     unavailable: list[Unavailable] = []
     try:
@@ -127,8 +124,7 @@ def select(
                 unavailable.append(result)
     finally:
         chooser.prober.save()
-    if probe:
-        _record(workspace, school, chosen, chooser.obtained)
+    _record(workspace, school, chosen, chooser.obtained)
     return chosen, unavailable
 
 
@@ -208,14 +204,11 @@ class _Chooser:
         workspace: "Workspace",
         school: "ResolvedSchool",
         mirrors: list[Mirror],
-        *,
-        probe: bool,
         progress: Progress | None,
     ) -> None:
         self._workspace = workspace
         self._school = school
         self._mirrors = mirrors
-        self._probe = probe
         self._progress = progress
         self._lock = LockFile.read(workspace.lock_file)
         self._cache = ArtifactCache()
@@ -224,8 +217,6 @@ class _Chooser:
 
     def prefetch(self) -> None:
         """Ask all addresses that the decisions may need at once."""
-        if not self._probe:
-            return
         addresses: list[str] = []
         for service in self._school.services.values():
             if self._installed(service) is not None:
@@ -314,7 +305,7 @@ class _Chooser:
         return not isinstance(candidate.source, ArchiveSource) or all(
             file.name in self._lock.files
             or self._cache.find(file.name, self._mirrors) is not None
-            or (self._probe and self._is_mirrored(file))
+            or self._is_mirrored(file)
             for file in candidate.source.files
         )
 
@@ -351,7 +342,7 @@ class _Chooser:
                 try:
                     got = self._obtain(file)
                 except UnreachableError as error:
-                    if needed and self._probe:
+                    if needed:
                         raise
                     remark = remark or error.message
                     # A role compares what is on the server with this, and needs the file only if they differ.
@@ -374,18 +365,12 @@ class _Chooser:
         )
 
     def _obtain(self, file: ArchiveSource.File) -> Obtained:
-        if self._probe:
-            got = self._cache.obtain(file, self._lock, self._mirrors, self._progress)
-            self.obtained.append(got)
-            return got
-        # Only what is on this machine.
-        here = [mirror for mirror in self._mirrors if not isinstance(mirror, UrlMirror)]
-        return self._cache.obtain(file.model_copy(update={"url": None}), self._lock, here)
+        got = self._cache.obtain(file, self._lock, self._mirrors, self._progress)
+        self.obtained.append(got)
+        return got
 
     def _answer(self, candidate: _Candidate, service: "ResolvedService") -> Answer:
         source = candidate.source
-        if not self._probe:
-            return Answer(None, "not checked")
         if isinstance(source, AptSource):
             return self.prober.repositories(source)
         if isinstance(source, NpmSource):

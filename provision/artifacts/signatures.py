@@ -1,4 +1,4 @@
-"""Detached OpenPGP signatures of upstream's files, checked with a pinned key (RFC 9580; by Sequoia)."""
+"""Upstream's OpenPGP keys, and signatures that are checked with a pinned one (RFC 9580; by Sequoia)."""
 
 from pathlib import Path
 
@@ -7,6 +7,24 @@ from pysequoia import Cert, Sig, verify
 from provision.artifacts.lockfile import MismatchError
 from provision.errors import ArtifactError
 from provision.model.service import Signature
+
+
+def fingerprints(data: bytes) -> list[str]:
+    """Fingerprints of the public keys in a key file, binary or armoured.
+
+    Returns:
+        hexadecimal digits in capitals for each key, in the file's order.
+
+    Raises:
+        ValueError: it is no OpenPGP key file.
+    """
+    try:
+        found = [certificate.fingerprint.upper() for certificate in Cert.split_bytes(data)]
+    except RuntimeError as error:
+        raise ValueError(_reason(error)) from error
+    if not found:
+        raise ValueError("there is no public key in it")
+    return found
 
 
 def check_signature(name: str, path: Path, pinned: Signature, signature: bytes, key: bytes) -> None:

@@ -120,8 +120,8 @@ def _received(
     return Downloaded(temporary, total.hexdigest(), size, str(answer.url))
 
 
-def fetch_text(url: str, *, limits: Limits) -> str | None:
-    """A small text file; None when the server does not have it.
+def fetch_small(url: str, *, limits: Limits) -> bytes | None:
+    """A small file; None when the server does not have it.
 
     Raises:
         UnreachableError: no answer.
@@ -137,7 +137,7 @@ def fetch_text(url: str, *, limits: Limits) -> str | None:
             for chunk in answer.iter_bytes():
                 data += chunk
                 _bounded(shown(url), len(data), limits)
-            return data.decode(errors="replace")
+            return data
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UnreachableError(f"{shown(url)} cannot be fetched: {reason(error)}") from error
 

@@ -14,9 +14,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from cryptography import x509
-from filelock import FileLock, Timeout
 
-from provision.audit.log import LOCK_TIMEOUT
 from provision.audit.timestamp import (
     MAX_RESPONSE,
     MAX_ROOTS,
@@ -29,7 +27,7 @@ from provision.audit.timestamp import (
 )
 from provision.audit.tlog import MAX_NOTE, Checkpoint, Note, TreeError, list_names, read_file
 from provision.errors import ProvisionError, UsageError
-from provision.files import write_atomically
+from provision.files import locked, write_atomically
 
 #: A stamp a day for three decades.
 MAX_ANCHORS: Final = 20_000
@@ -114,18 +112,12 @@ def add_anchor(
         archive(opened)
         file = _keep(directory, size, _chain_name(url), trusted, stamp)
     else:
-        try:
-            # Nobody may put a cosigned checkpoint in that place between our look and our writing.
-            with FileLock(directory / ".lock", timeout=LOCK_TIMEOUT, mode=0o600):
-                if _archived(directory, size) is None:
-                    (directory / "checkpoints").mkdir(mode=0o755, exist_ok=True)
-                    write_atomically(directory / "checkpoints" / str(size), opened.encode(), mode=_MODE)
-                file = _keep(directory, size, _chain_name(url), trusted, stamp)
-        except Timeout as error:
-            raise AnchorError(
-                f"another process has been writing {directory} for a minute",
-                "Nothing was stored. Wait until it is done, then try again.",
-            ) from error
+        # Nobody may put a cosigned checkpoint in that place between our look and our writing.
+        with locked(directory / ".lock", directory, AnchorError):
+            if _archived(directory, size) is None:
+                (directory / "checkpoints").mkdir(mode=0o755, exist_ok=True)
+                write_atomically(directory / "checkpoints" / str(size), opened.encode(), mode=_MODE)
+            file = _keep(directory, size, _chain_name(url), trusted, stamp)
     return Anchor(size, stamp.time, stamp.authority, file)
 
 

@@ -158,10 +158,6 @@ class DetailStore:
             raise DetailError(f"{run!r} cannot be the id of a run", "see them with: provision runs list")
         return self._directory / f"{run}.jsonl"
 
-    def runs(self) -> list[str]:
-        """Ids of the runs that have a detail."""
-        return sorted(file.stem for file in self._directory.glob("*.jsonl"))
-
     def read(self, run: str) -> Iterator[DetailLine]:
         """The steps of a run, in order; nothing where there is no file. A last line without its end is left out.
 

@@ -9,10 +9,9 @@ is named in a ``log.recovered`` entry, sooner or later: what was not yet is know
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from provision.audit import entries as e
@@ -26,7 +25,7 @@ from provision.audit.tlog.policy import Policy
 from provision.audit.tlog.tiles import TILE_WIDTH, TileReader
 from provision.audit.tlog.tree import EMPTY_ROOT
 from provision.errors import ProvisionError
-from provision.files import remove_leftovers, sync_directory, write_atomically, write_new
+from provision.files import locked, remove_leftovers, sync_directory, write_atomically, write_new
 from provision.text import printable_line
 
 #: Seconds to wait for another process of this machine that is writing the same log.
@@ -464,17 +463,7 @@ def writing(
         LogError: another process is writing, the log belongs to another origin or other keys, or its tiles do not give
             its checkpoint.
     """
-    with ExitStack() as stack:
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(FileLock(directory / ".lock", timeout=LOCK_TIMEOUT, mode=0o600))
-        except Timeout as error:
-            raise LogError(
-                f"another process has been writing {directory} for a minute",
-                "wait until it is done, then try again",
-            ) from error
-        except OSError as error:
-            raise LogError(f"{directory} cannot be written: {error.strerror}", "see who owns it") from error
+    with locked(directory / ".lock", directory, LogError, wait=LOCK_TIMEOUT):
         log = _log_of(directory)
         if log is not None:
             _check_own(log, origin, [*(key.verifier for key in keys), *former])

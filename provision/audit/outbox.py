@@ -6,17 +6,15 @@ lies in ``outbox.jsonl`` as the bytes that it will have.
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from provision.audit import entries as e
 from provision.audit.leftovers import LEFT_OVER
 from provision.audit.log import LOCK_TIMEOUT, LogError, LogWriter, composed
-from provision.files import sync_directory, write_atomically, write_new
+from provision.files import locked, sync_directory, write_atomically, write_new
 
 #: How far back a log is searched for entries that were sent in a run that was killed at that moment.
 _BACK = 5_000
@@ -27,13 +25,9 @@ class Outbox:
 
     Args:
         directory: the log's; made when it is not there.
-
-    Attributes:
-        unreadable: number of lines that the last ``send`` put aside, since they are no entries.
     """
 
     def __init__(self, directory: Path) -> None:
-        self.unreadable = 0
         self._file = directory / "outbox.jsonl"
 
     def add(self, origin: str, data: Sequence[e.Data]) -> None:
@@ -107,8 +101,7 @@ class Outbox:
         """Move what waits into the log, each entry once.
 
         Lines that are no entry, such as a damaged disk leaves, are not thrown away: they go to a file of
-        ``evidence/outbox-<time>-left-over``, of which the log tells like of other leftovers. ``unreadable`` is their
-        number.
+        ``evidence/outbox-<time>-left-over``, of which the log tells like of other leftovers.
 
         Returns:
             the number of entries.
@@ -118,7 +111,6 @@ class Outbox:
         """
         with self._locked():
             waiting, others = self._read()
-            self.unreadable = len(others)
             if not waiting and not others:
                 return 0
             there = set()
@@ -143,19 +135,5 @@ class Outbox:
         write_new(file, b"".join(line + b"\n" for line in lines), mode=0o600)
         sync_directory(file.parent)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        lock = FileLock(self._file.with_name(".outbox.lock"), timeout=LOCK_TIMEOUT, mode=0o600)
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout as error:
-            raise LogError(
-                f"another process has been writing {self._file} for a minute", "try again"
-            ) from error
-        except OSError as error:
-            raise LogError(f"{self._file} cannot be written: {error.strerror}", "see who owns it") from error
-        try:
-            yield
-        finally:
-            lock.release()
+    def _locked(self) -> AbstractContextManager[None]:
+        return locked(self._file.with_name(".outbox.lock"), self._file, LogError, wait=LOCK_TIMEOUT)

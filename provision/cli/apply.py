@@ -19,7 +19,7 @@ from provision.cli.options import (
     WorkspaceOption,
     YesOption,
 )
-from provision.cli.output import console, emit_json, errors, interactive
+from provision.cli.output import confirm, console, emit_json, errors, interactive
 from provision.cli.progress import RunDisplay
 from provision.cli.report import prepared_notes, report_json, show_apply, show_concerns, show_plan
 from provision.engine.operation import Mandate, Operation, operation, refuse_problems
@@ -134,9 +134,7 @@ def _ask(current: Operation, prepared: Prepared) -> Report | None:
         return report
     if report.change_count:
         show_plan(report, prepared, diff=False)
-        typer.confirm(
-            f"Apply these {report.change_count} steps to {prepared.school.name}?", abort=True, err=True
-        )
+        confirm(f"Apply these {report.change_count} steps to {prepared.school.name}?", yes=False)
     else:
         console.print(f"{prepared.school.id}: nothing would change; probing its services.")
     return None

@@ -15,7 +15,7 @@ from provision import paths
 from provision.artifacts import LockFile, forget_installed
 from provision.cli.output import console, errors
 from provision.cli.progress import duration
-from provision.engine.ssh import host_key_name, known_keys, trust_like
+from provision.engine.ssh import host_key_name, known_hosts_name, known_keys, trust_like
 from provision.errors import RunFailedError, UsageError
 from provision.files import write_atomically
 from provision.lab import RELEASES, Lab, Machine
@@ -78,9 +78,7 @@ def _say(number: int, text: str) -> None:
 def _workspace(directory: Path | None) -> Path:
     """The demo's workspace; made from the shipped one where it is not there yet."""
     if directory is None:
-        directory = (
-            paths.DEMO_INVENTORY if paths.ROOT != paths.PACKAGE / "_shipped" else Path("provision-demo")
-        )
+        directory = paths.DEMO_INVENTORY if paths.ROOT != paths.SHIPPED else Path("provision-demo")
     directory = directory.absolute()
     if not (directory / "municipality.yml").exists():
         if directory.exists() and any(directory.iterdir()):
@@ -105,7 +103,7 @@ def _introduce(lab: Lab, machine: Machine, place: Path) -> tuple[Workspace, Reso
     write_atomically(state / "hosts", f"{machine.address} {' '.join(names)}\n".encode(), mode=0o644)
     # The lab made the server, so it knows the host keys: nobody has to compare fingerprints.
     former = known_keys(workspace).lookup(host_key_name(host))
-    known_as = machine.address if machine.port == 22 else f"[{machine.address}]:{machine.port}"
+    known_as = known_hosts_name(machine.address, machine.port)
     trust_like(workspace, host_key_name(host), machine.known_hosts, known_as)
     if former and not former.items() <= (known_keys(workspace).lookup(host_key_name(host)) or {}).items():
         # The server is a new one: what was installed on the former is not there.

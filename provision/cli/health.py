@@ -311,6 +311,8 @@ def _ask(
             since = remember(workspace.state_dir, answers) if answers.findings else {}
         except OSError as error:
             trouble = error.strerror or str(error)
+        except ProvisionError as error:
+            trouble = error.message
         found[answers.school] = replace(answers, since=since)
     if trouble:
         # Who may only look need not be able to write.

@@ -5,10 +5,12 @@ import os
 import sys
 from typing import Any, TextIO
 
+import typer
 from rich.console import Console, ConsoleDimensions
 from rich.theme import Theme
 
-#: Version of the documented ``--json`` shapes; part of each document's ``schema``.
+from provision.errors import UsageError
+
 _THEME = Theme(
     {
         "good": "green",
@@ -94,3 +96,22 @@ def emit_json(schema: str, data: dict[str, Any]) -> None:
 def interactive() -> bool:
     """Whether there is a person who can answer a question."""
     return sys.stdin.isatty() and sys.stderr.isatty() and os.environ.get("CI") != "true"
+
+
+def confirm(question: str, *, yes: bool, remedy: str = "say --yes") -> None:
+    """Ask whether to go on; who says no ends the command.
+
+    Args:
+        question: what is asked.
+        yes: it was answered already, with ``--yes``.
+        remedy: what to do where there is nobody.
+
+    Raises:
+        UsageError: there is nobody to ask.
+        typer.Abort: the answer is no.
+    """
+    if yes:
+        return
+    if not interactive():
+        raise UsageError("there is nobody to ask", remedy)
+    typer.confirm(question, abort=True, err=True)

@@ -14,7 +14,7 @@ from provision.audit.log import log_directory
 from provision.audit.opening import actor_of, origin_of
 from provision.audit.outbox import Outbox
 from provision.cli.options import JsonOption, SchoolArgument, WorkspaceOption, YesOption
-from provision.cli.output import console, emit_json, errors, interactive
+from provision.cli.output import confirm, console, emit_json, errors
 from provision.errors import UsageError
 from provision.model import ResolvedSchool, Workspace, find_workspace, load_workspace
 from provision.secrets import TLS_KEYS, SecretStore, become_password_name
@@ -123,9 +123,7 @@ def rotate(
         for name in wanted:
             services = uses.get(name, ([], True))[0]
             errors.print(f"{name}: used by {', '.join(services) or 'nobody'}", markup=False)
-        if not interactive():
-            raise UsageError("There is nobody to ask whether to replace them.", "Say --yes.")
-        typer.confirm(f"Replace {len(wanted)} secrets of {school}?", abort=True, err=True)
+    confirm(f"Replace {len(wanted)} secrets of {school}?", yes=yes)
     if everything:
         wanted = store.rotate_all(chosen)
     else:

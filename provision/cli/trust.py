@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from provision.cli.options import JsonOption, SchoolArgument, WorkspaceOption, YesOption
-from provision.cli.output import console, emit_json, errors, interactive
+from provision.cli.output import confirm, console, emit_json, errors
 from provision.engine.ssh import (
     JumpHost,
     fingerprint,
@@ -83,10 +83,11 @@ def _trust_one(
                 "if the server was set up anew, compare with its console, then: "
                 f"provision school trust {school} --replace",
             )
-    if not yes:
-        if not interactive():
-            raise UsageError("there is nobody to compare the fingerprint", "compare it, then give --yes")
-        typer.confirm("Is this the fingerprint that the server's console shows?", abort=True, err=True)
+    confirm(
+        "Is this the fingerprint that the server's console shows?",
+        yes=yes,
+        remedy="compare the fingerprint, then give --yes",
+    )
     trust(workspace, name, key, forget=replace)
     console.print(f"{name}: stored in {workspace.known_hosts}", markup=False)
     return {"host": name, "key": now, "state": "replaced" if before else "stored"}

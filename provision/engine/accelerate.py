@@ -8,8 +8,9 @@ import importlib.metadata
 import importlib.util
 from pathlib import Path
 
-#: Oldest mitogen that supports a release of ansible-core (mitogen's own change log: 0.3.25 brought 2.19).
-_KNOWN: dict[tuple[int, int], tuple[int, ...]] = {(2, 18): (0, 3, 20), (2, 19): (0, 3, 25)}
+#: The release of ansible-core that we use, and the oldest mitogen that supports it (mitogen's own change log).
+_CORE = (2, 19)
+_OLDEST = (0, 3, 25)
 
 
 def mitogen_strategy() -> Path | None:
@@ -19,9 +20,8 @@ def mitogen_strategy() -> Path | None:
         mitogen = _version("mitogen")
     except (importlib.metadata.PackageNotFoundError, ValueError):
         return None
-    oldest = _KNOWN.get((core[0], core[1]))
     spec = importlib.util.find_spec("ansible_mitogen")
-    if oldest is None or mitogen < oldest or spec is None or not spec.submodule_search_locations:
+    if core[:2] != _CORE or mitogen < _OLDEST or spec is None or not spec.submodule_search_locations:
         return None
     strategies = Path(next(iter(spec.submodule_search_locations))) / "plugins" / "strategy"
     return strategies if (strategies / "mitogen_linear.py").is_file() else None

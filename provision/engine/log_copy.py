@@ -9,7 +9,8 @@ import hashlib
 import json
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,8 +88,16 @@ class LogCopy:
         #: Set when an answer did not come as it should: one that comes later belongs to no question of ours.
         self._lost = False
 
-    def _line(self) -> "_Line":
-        return _Line(self._host)
+    @contextmanager
+    def _line(self) -> Iterator[None]:
+        """Errors of the line as our own."""
+        try:
+            yield
+        except (OSError, paramiko.SSHException, EOFError) as error:
+            raise CopyError(
+                f"the copy of the log on {self._host} cannot be reached: {error or 'no answer in time'}",
+                _LATER,
+            ) from error
 
     def _ask(self, **request: Any) -> dict[str, Any]:
         if self._lost:
@@ -209,23 +218,6 @@ class LogCopy:
     def close(self) -> None:
         """End the program on the server."""
         self._channel.close()
-
-
-class _Line:
-    """Errors of the line as our own."""
-
-    def __init__(self, host: str) -> None:
-        self._host = host
-
-    def __enter__(self) -> None:
-        """Nothing to begin."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError | paramiko.SSHException | EOFError):
-            raise CopyError(
-                f"the copy of the log on {self._host} cannot be reached: {error or 'no answer in time'}",
-                _LATER,
-            ) from error
 
 
 def _bytes(text: Any) -> bytes | None:

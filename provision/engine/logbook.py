@@ -112,7 +112,6 @@ class LogBook:
         self.notes: list[str] = []
         self._second = second
         self._replace_copy = replace_copy
-        self._connections = connections
         self._stack = ExitStack()
         self._state = CopyState()
         self._copies: list[LogCopy] = []

@@ -20,6 +20,9 @@ from provision.secrets.ca import ensure_certificates, ensure_shared_certificates
 from provision.secrets.redact import Redactor
 from provision.secrets.store import become_password_name
 
+#: Of ansible-lint and pytest, on machines on which people work at a role.
+_CACHES = {".ansible", ".pytest_cache"}
+
 
 @dataclass(slots=True)
 class Prepared:
@@ -104,16 +107,14 @@ def prepare(
     store = SecretStore(workspace)
     services = [school.services[selection.service] for selection in selections]
     new = store.ensure(school, [service.definition for service in services])
-    certificates: Mapping[str, str] = {}
+    certificates: dict[str, str] = {}
     named = [service for service in services if service.definition.needs.has_certificate]
     if isinstance(school.tls, InternalTls):
         sites = {service.id: [service.hostname] for service in named if not school.is_shared(service)}
-        issued = ensure_certificates(workspace, school, sites, store=store)
-        certificates = {site: item.certificate for site, item in issued.items()}
+        certificates = ensure_certificates(workspace, school, sites, store=store)
     common = {service.id: [service.hostname] for service in named if school.is_shared(service)}
     if common and isinstance(workspace.municipality.tls, InternalTls):
-        issued = ensure_shared_certificates(workspace, school, common, store=store)
-        certificates = {**certificates, **{site: item.certificate for site, item in issued.items()}}
+        certificates |= ensure_shared_certificates(workspace, school, common, store=store)
     values = store.load(school.id)
     store.check_names(school.id, values)
     return Prepared(
@@ -222,7 +223,7 @@ def _hosts_of(inventory: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def tree_hash(directory: Path) -> str:
     """SHA-256 over the names and contents of a directory's files, in order of their names.
 
-    Of linked directories too: Ansible follows them. What Python keeps of its own (``__pycache__/*.pyc``) is left out.
+    Of linked directories too: Ansible follows them. What tools keep for themselves is left out.
     """
     digest = hashlib.sha256()
     for file in sorted(_files_of(directory, set())):
@@ -238,6 +239,8 @@ def _files_of(directory: Path, above: set[Path]) -> Iterator[Path]:
     if real in above:
         return
     for entry in directory.iterdir():
+        if entry.name in _CACHES:
+            continue
         if entry.is_dir():
             yield from _files_of(entry, {*above, real})
         elif entry.is_file() and not (directory.name == "__pycache__" and entry.suffix == ".pyc"):

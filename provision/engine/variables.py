@@ -17,6 +17,7 @@ from provision.model import ResolvedHost, ResolvedSchool, ResolvedService, Works
 from provision.model.certificates import authorities
 from provision.model.municipality import AcmeTls, InternalTls, ProvidedTls
 from provision.model.service import LoopbackProbe, OwnProbe
+from provision.secrets.store import become_password_name
 
 if TYPE_CHECKING:
     import jinja2
@@ -82,9 +83,7 @@ def build_inventory(
     variables["provision_secrets_file"] = str(workspace.secrets_dir / f"{school.id}.yml")
     for host in school.hosts.values():
         if host.become_password:
-            hosts[host.name]["ansible_become_password"] = (
-                "{{ host_" + host.name.replace("-", "_") + "_become_password }}"
-            )
+            hosts[host.name]["ansible_become_password"] = f"{{{{ {become_password_name(host.name)} }}}}"
     return {"all": {"vars": variables, "children": {school.id.replace("-", "_"): {"hosts": hosts}}}}
 
 

@@ -74,23 +74,16 @@ def marked(mark: str) -> list[int]:
     return found
 
 
-def end_survivors(mark: str) -> int:
-    """Kill what a cancelled run left behind: ansible-core 2.19's workers sit in sessions of their own.
-
-    Returns:
-        how many there were.
-    """
-    count = 0
+def end_survivors(mark: str) -> None:
+    """Kill what a cancelled run left behind: ansible-core 2.19's workers sit in sessions of their own."""
     for _ in range(20):
         survivors = marked(mark)
         if not survivors:
             break
-        count = max(count, len(survivors))
         for pid in survivors:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.1)
-    return count
 
 
 class Cancel:
@@ -125,12 +118,12 @@ def run(request: dict[str, Any], writer: Writer, cancel: Cancel) -> dict[str, An
     """Run the playbook.
 
     Returns:
-        ``status`` (successful, failed, canceled), ``rc``, and how many events our own code could not read.
+        ``status`` (successful, failed, canceled), and how many events our own code could not read.
     """
     import ansible_runner
 
     if cancel.asked.is_set():
-        return {"status": "canceled", "rc": None, "faults": 0, "survivors": 0}
+        return {"status": "canceled", "faults": 0}
     faults = 0
 
     def on_event(event: dict[str, Any]) -> bool:
@@ -157,13 +150,10 @@ def run(request: dict[str, Any], writer: Writer, cancel: Cancel) -> dict[str, An
         event_handler=on_event,
         cancel_callback=cancel.callback,
     )
-    survivors = end_survivors(request["mark"]) if cancel.asked.is_set() else 0
-    return {
-        "status": "canceled" if cancel.asked.is_set() else runner.status,
-        "rc": runner.rc,
-        "faults": faults,
-        "survivors": survivors,
-    }
+    if not cancel.asked.is_set():
+        return {"status": runner.status, "faults": faults}
+    end_survivors(request["mark"])
+    return {"status": "canceled", "faults": faults}
 
 
 def main() -> None:
@@ -192,9 +182,7 @@ def main() -> None:
             shutil.rmtree(request["private"], ignore_errors=True)
         writer.put({"result": result})
     except Exception as error:
-        writer.put(
-            {"result": {"status": "error", "rc": 254, "faults": 0, "survivors": 0, "error": repr(error)}}
-        )
+        writer.put({"result": {"status": "error", "faults": 0, "error": repr(error)}})
     finally:
         writer.close()
     # A thread waits on standard input and must not hold us.

@@ -6,19 +6,17 @@ the file has grown beyond ``MAX_BYTES`` it is written anew, atomically: of older
 The file belongs to this machine. It is read with care all the same: who damages it gets no further than its contents.
 """
 
-import fcntl
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from provision.errors import UsageError
-from provision.files import make_directories, write_atomically
+from provision.errors import ProvisionError, UsageError
+from provision.files import locked, make_directories, write_atomically
 from provision.health.ask import Answers, key_of
 from provision.health.result import STATES, Finding, State
 from provision.text import printable_line
@@ -112,10 +110,11 @@ def remember(state_dir: Path, answers: Answers) -> dict[Key, datetime]:
 
     Raises:
         OSError: the history cannot be written.
+        ProvisionError: another process has been writing it for a minute, or its lock cannot be taken.
     """
     file = history_file(state_dir, answers.school)
     make_directories(file.parent, mode=0o700)
-    with _locked(file):
+    with locked(file.with_suffix(".lock"), file, ProvisionError):
         data = b""
         if file.exists():
             with file.open("rb") as old:
@@ -303,17 +302,6 @@ def _append(file: Path, line: bytes) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         os.write(descriptor, line)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """One writer at a time, on this machine."""
-    descriptor = os.open(file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
     finally:
         os.close(descriptor)
 

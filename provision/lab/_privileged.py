@@ -12,7 +12,6 @@ from types import FrameType
 
 from provision.errors import ProvisionError
 from provision.lab.privileged import Request, perform
-from provision.lab.state import LabState
 
 
 def _say(**message: object) -> None:
@@ -42,7 +41,7 @@ def main() -> None:
     except KeyboardInterrupt:
         # Told to the caller by its own Ctrl-C.
         sys.exit(130)
-    _say(result=None if isinstance(result, LabState) else result)
+    _say(result=result)
 
 
 if __name__ == "__main__":

@@ -75,11 +75,11 @@ def _which(program: str) -> str | None:
     return shutil.which(program, path=environment()["PATH"])
 
 
-def perform(request: Request, report: Report) -> LabState | list[str] | int | None:
+def perform(request: Request, report: Report) -> list[str] | int | None:
     """Carry out an order.
 
     Returns:
-        up: the lab's state; down: the names of the machines removed; harvest: the number of files kept.
+        down: the names of the machines removed; harvest: the number of files kept.
 
     Raises:
         LabError: it did not work.
@@ -94,7 +94,7 @@ def perform(request: Request, report: Report) -> LabState | list[str] | int | No
     name = check_machine_name(request.name or "")
     match request.operation:
         case "up":
-            return lab.up(name)
+            lab.up(name)
         case "stop":
             lab.stop(name)
         case "add_name":
@@ -144,7 +144,7 @@ class _Lab:
 
     # --- orders ---------------------------------------------------------------------------------------------
 
-    def up(self, name: str) -> LabState:
+    def up(self, name: str) -> None:
         request = self.request
         check_release(request.release)
         with self._machine_lock(name):
@@ -160,7 +160,7 @@ class _Lab:
                     preflight()
                     self.report(f"Starting {name} with the disk it had")
                     self._boot(name, new=False)
-                return self._load() or LabState.model_validate(state)
+                return
             preflight()
             if machine or name in machine_directories(self.files):
                 self.report(f"Removing what is left of a half-made {name}")
@@ -182,10 +182,6 @@ class _Lab:
             except (LabError, OSError, KeyboardInterrupt):
                 self._destroy(name, keep_console=True)
                 raise
-            done = self._load()
-            if done is None:
-                raise LabError(f"The lab's state vanished while {name} was made")
-            return done
 
     def _boot(self, name: str, *, new: bool) -> None:
         runtime = Runtime(self.files, name)

@@ -1,6 +1,5 @@
 """The services that exist: every role directory with a ``service.yml``, read once."""
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,8 +25,6 @@ from provision.model.wording import Vocabulary, listed, problems_of
 
 #: Variables of a service's role that the engine sets; they are not settings, whatever a role's defaults say.
 ENGINE_VARIABLES = ("hostname", "version", "source")
-#: Files of a role that do not change what it does on a server.
-_NOT_CODE = {"molecule", "verify", "__pycache__", ".pytest_cache", ".ansible"}
 
 
 @dataclass(frozen=True)
@@ -47,18 +44,6 @@ class ServiceEntry:
     defaults: dict[str, Any] = field(default_factory=dict)
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
-
-    @cached_property
-    def checksum(self) -> str:
-        """SHA-256 over names and contents of the role's files, in hexadecimal; tests are left out."""
-        total = hashlib.sha256()
-        for file in sorted(self.role_dir.rglob("*")):
-            inside = file.relative_to(self.role_dir)
-            if file.is_file() and not _NOT_CODE.intersection(inside.parts):
-                total.update(
-                    f"{inside.as_posix()}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode()
-                )
-        return total.hexdigest()
 
     @cached_property
     def settings(self) -> dict[str, Any]:

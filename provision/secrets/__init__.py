@@ -1,7 +1,7 @@
 """Secrets: generated for each school and service, kept in Ansible vault files, and removed from what is
 written."""
 
-from provision.secrets.passwords import VaultPasswords, vault_password
+from provision.secrets.passwords import VaultPasswords
 from provision.secrets.store import MUNICIPALITY, TLS_KEYS, SecretStore, become_password_name
 
 __all__ = [
@@ -10,5 +10,4 @@ __all__ = [
     "SecretStore",
     "VaultPasswords",
     "become_password_name",
-    "vault_password",
 ]

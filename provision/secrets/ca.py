@@ -11,7 +11,6 @@ only.
 import datetime
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -35,25 +34,6 @@ RENEW_DAYS: Final = 30
 BACKDATED: Final = datetime.timedelta(hours=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """A certificate of one site.
-
-    Args:
-        site: the site's name.
-        hostnames: DNS names that it is for.
-        certificate: the certificate as PEM text; the authority's own is not part of it.
-        expires: end of its life, UTC.
-        renewed: it was made by this call.
-    """
-
-    site: str
-    hostnames: tuple[str, ...]
-    certificate: str
-    expires: datetime.datetime
-    renewed: bool
-
-
 def ensure_certificates(
     workspace: "Workspace",
     school: "ResolvedSchool",
@@ -62,7 +42,7 @@ def ensure_certificates(
     store: SecretStore | None = None,
     now: datetime.datetime | None = None,
     vault_id: str | None = None,
-) -> dict[str, Certificate]:
+) -> dict[str, str]:
     """Make the certificates that a school lacks, and renew those that need it.
 
     A certificate is made anew when it has less than 30 days left, its host names changed, its key is not in
@@ -78,7 +58,7 @@ def ensure_certificates(
         vault_id: whose vault gets the keys, if not the school's.
 
     Returns:
-        the certificates, by site.
+        the certificates as PEM text, by site; the authority's own is not part of them.
 
     Raises:
         SecretsError: see ``SecretStore.load``; also an authority whose key is lost.
@@ -89,24 +69,22 @@ def ensure_certificates(
     owner = vault_id or school.id
     directory = workspace.ca_dir / "issued" / owner
     present = store.load(owner).get(TLS_KEYS) or {}
-    made: dict[str, Certificate] = {}
+    made: dict[str, str] = {}
     new_keys: dict[str, str] = {}
     for site, hostnames in names.items():
         kept = _kept(directory / f"{site}.pem", present.get(site), hostnames, authority_certificate, moment)
         if kept is not None:
-            made[site] = Certificate(
-                site, tuple(hostnames), _pem(kept), kept.not_valid_after_utc, renewed=False
-            )
+            made[site] = _pem(kept)
             continue
         leaf, key = _issue(hostnames, authority_certificate, authority_key, moment)
         new_keys[site] = key
-        made[site] = Certificate(site, tuple(hostnames), _pem(leaf), leaf.not_valid_after_utc, renewed=True)
+        made[site] = _pem(leaf)
     if new_keys:
         # The key first: after a crash in between, the certificate does not fit it and is made again.
         with store.edit(owner) as values:
             values[TLS_KEYS] = {**(values.get(TLS_KEYS) or {}), **new_keys}
         for site in new_keys:
-            _write_public(directory / f"{site}.pem", made[site].certificate)
+            _write_public(directory / f"{site}.pem", made[site])
     return made
 
 
@@ -116,7 +94,7 @@ def ensure_shared_certificates(
     names: Mapping[str, Sequence[str]],
     *,
     store: SecretStore | None = None,
-) -> dict[str, Certificate]:
+) -> dict[str, str]:
     """``ensure_certificates`` for sites on servers that schools share: one certificate, whoever's run it is.
 
     The municipality's vault has the keys; the school's vault gets a copy, for its own runs.

@@ -323,19 +323,6 @@ class VaultPasswords:
             backend.delete_password(self.keyring_service, vault_id)
 
 
-def vault_password(workspace: "Workspace", vault_id: str) -> str:
-    """The password of one vault id.
-
-    Args:
-        workspace: whose ``municipality.yml`` may name a client program.
-        vault_id: a school's id, or ``municipality``.
-
-    Raises:
-        SecretsError: no place knows it, or a place cannot be used.
-    """
-    return VaultPasswords.of(workspace).get(vault_id).password
-
-
 def _checked(place: Path) -> Path:
     """The same place, when nobody else can put keys there."""
     if place.is_dir() and place.stat().st_mode & 0o022:

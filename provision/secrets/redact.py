@@ -91,10 +91,6 @@ class Redactor:
             return value if clean == number else clean
         return value
 
-    def __call__(self, value: Any) -> Any:
-        """Short for ``data``."""
-        return self.data(value)
-
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in values.items():

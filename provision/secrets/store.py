@@ -8,15 +8,14 @@ so that one school's password can be handed over without another's. ``ansible-pl
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
-from filelock import FileLock, Timeout
 
 from provision.errors import SecretsError
-from provision.files import remove_leftovers, write_atomically
+from provision.files import locked, remove_leftovers, write_atomically
 from provision.secrets.passwords import Found, VaultPasswords, generate_password
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ TLS_KEYS: Final = "tls_private_keys"
 SHARED_HOSTS: Final = "shared_hosts"
 #: The variable of the role audit_trail with the password of the log's web address.
 AUDIT_PASSWORD: Final = "audit_trail_web_password"  # noqa: S105 - the variable's name
-#: Seconds to wait for another process that is writing the same vault file.
-LOCK_TIMEOUT: Final = 60.0
 _HEADER: Final = b"$ANSIBLE_VAULT;"
 
 
@@ -180,20 +177,16 @@ class SecretStore:
                     known.setdefault(host, {})[name] = new[name]
                 values[SHARED_HOSTS] = known
 
-    def rotate(self, school: "ResolvedSchool", name: str) -> None:
-        """Replace one secret by a new one; ``provision apply`` brings it to the server.
+    def rotate_many(self, school: "ResolvedSchool", names: Iterable[str]) -> None:
+        """Replace secrets by new ones, all of them or none; ``provision apply`` brings them to the server.
 
         Args:
             school: the school.
-            name: variable name of the secret, or ``tls_private_keys`` (new keys with the next certificates).
+            names: variable names of secrets, or ``tls_private_keys`` (new keys with the next certificates).
 
         Raises:
-            SecretsError: no service of the school has such a secret, or see ``load``.
+            SecretsError: no service of the school has a secret of that name, or see ``load``.
         """
-        self.rotate_many(school, [name])
-
-    def rotate_many(self, school: "ResolvedSchool", names: Iterable[str]) -> None:
-        """``rotate`` for several secrets at once: all of them, or none when a name is wrong."""
         self._rotate(school, list(names))
 
     def rotate_all(self, school: "ResolvedSchool") -> list[str]:
@@ -420,27 +413,11 @@ class SecretStore:
             raise SecretsError(f"The vault file {path} must hold “name: secret” lines.", restore)
         return values
 
-    @contextmanager
-    def _lock(self, vault_id: str) -> Iterator[None]:
-        state = self._workspace.state_dir
-        lock = FileLock(state / f"secrets-{vault_id}.lock", timeout=LOCK_TIMEOUT, mode=0o600)
-        try:
-            state.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout as error:
-            raise SecretsError(
-                f"Another process has been writing {self.path(vault_id)} for a minute.",
-                "Wait until it is done, then try again.",
-            ) from error
-        except OSError as error:
-            raise SecretsError(
-                f"The lock of the secrets in {state} cannot be taken: {error.strerror}.",
-                "Make the workspace writable for you.",
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
+    def _lock(self, vault_id: str) -> AbstractContextManager[None]:
+        file = self._workspace.state_dir / f"secrets-{vault_id}.lock"
+        return locked(
+            file, self.path(vault_id), SecretsError, mode=0o700, remedy="Make the workspace writable for you."
+        )
 
     def _write(self, path: Path, sealed: bytes) -> None:
         try:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from provision.files import ReadOnce, make_directories, write_atomically, write_new
+from provision.errors import RefusedError
+from provision.files import ReadOnce, locked, make_directories, write_atomically, write_new
 
 
 def full(*_: object, **__: object) -> int:
@@ -89,3 +90,28 @@ def test_a_file_is_read_once_for_all_and_again_when_it_is_another_one(tmp_path: 
     file.unlink()
     with pytest.raises(FileNotFoundError):
         once(file)
+
+
+def test_one_block_at_a_time_is_in_a_lock_and_the_next_comes_in_when_it_ends(tmp_path: Path) -> None:
+    lock = tmp_path / "made" / "for" / "it" / ".lock"
+    with (
+        locked(lock, "the list", RefusedError, mode=0o700),
+        pytest.raises(RefusedError, match="another process has been writing the list for 0 s"),
+        locked(lock, "the list", RefusedError, wait=0.0),
+    ):
+        pass
+    assert lock.parent.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(ZeroDivisionError), locked(lock, "the list", RefusedError):
+        raise ZeroDivisionError
+    with locked(lock, "the list", RefusedError, wait=0.0):
+        assert lock.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lock_that_cannot_be_made_says_what_cannot_be_written_and_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with (
+        pytest.raises(RefusedError, match="the list cannot be written: ") as caught,
+        locked(tmp_path / "file" / ".lock", "the list", RefusedError, remedy="move the file away"),
+    ):
+        pass
+    assert caught.value.remedy == "move the file away"

@@ -9,17 +9,12 @@ zero byte before them is the leaf's hash. An entry that is not canonical could h
 parsed; its bytes are given in base64 instead::
 
     {"index":8,"entry_base64":"eyAi…"}
-
-``original`` takes either apart again.
 """
 
 import base64
-import json
 from collections.abc import Iterable, Iterator
 
 from provision.audit.entries import Entry, is_canonical
-
-_END = b"}\n"
 
 
 def jsonl_lines(entries: Iterable[Entry]) -> Iterator[bytes]:
@@ -29,21 +24,3 @@ def jsonl_lines(entries: Iterable[Entry]) -> Iterator[bytes]:
             yield b'{"index":%d,"entry":%b}\n' % (entry.index, entry.raw)
         else:
             yield b'{"index":%d,"entry_base64":"%b"}\n' % (entry.index, base64.b64encode(entry.raw))
-
-
-def original(line: bytes) -> tuple[int, bytes]:
-    """Index and bytes of the entry in a line of ``jsonl_lines``.
-
-    Raises:
-        ValueError: it is no such line.
-    """
-    record = json.loads(line)
-    if not isinstance(record, dict) or type(record.get("index")) is not int:
-        raise ValueError("this is no line of an export")
-    index = record["index"]
-    if isinstance(record.get("entry_base64"), str):
-        return index, base64.b64decode(record["entry_base64"], validate=True)
-    head = b'{"index":%d,"entry":' % index
-    if not line.startswith(head) or not line.endswith(_END):
-        raise ValueError("this is no line of an export")
-    return index, line[len(head) : -len(_END)]

@@ -12,8 +12,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from provision.audit.tlog import (
     EMPTY_ROOT,
     MAX_NOTE,
@@ -27,7 +25,14 @@ from provision.audit.tlog import (
 )
 from provision.audit.tlog.encoding import checked_name
 from provision.audit.witness.errors import WitnessError
-from provision.files import make_directories, remove_leftovers, sync_directory, write_atomically, write_new
+from provision.files import (
+    locked,
+    make_directories,
+    remove_leftovers,
+    sync_directory,
+    write_atomically,
+    write_new,
+)
 
 CONFIG_FILE = "witness.json"
 STAGING = ".incoming"
@@ -179,22 +184,14 @@ class WitnessStore:
         Raises:
             WitnessError: another process is at it, or the copy is not whole.
         """
-        lock = FileLock(self.directory / ".lock", timeout=_LOCK_SECONDS, mode=0o600)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise WitnessError(
-                f"another process works in {self.directory}", "wait until it is done, then try again"
-            ) from error
-        try:
-            now = WitnessStore.open(self.directory)
-            now._tidy()
-            now._check_whole()
-            yield now
-        finally:
-            with suppress(OSError):
+        with locked(self.directory / ".lock", self.directory, WitnessError, wait=_LOCK_SECONDS):
+            try:
+                now = WitnessStore.open(self.directory)
+                now._tidy()
+                now._check_whole()
+                yield now
+            finally:
                 shutil.rmtree(self.directory / STAGING, ignore_errors=True)
-            lock.release()
 
     def take(
         self,

@@ -21,7 +21,7 @@ from provision.audit.outbox import Outbox
 from provision.audit.record import forget_steps
 from provision.audit.tlog.policy import NO_QUORUM, Policy
 from provision.cli.options import JsonOption, SchoolArgument, WhyOption, WorkspaceOption, YesOption
-from provision.cli.output import console, emit_json, errors, interactive
+from provision.cli.output import confirm, console, emit_json, errors
 from provision.engine.connections import Connections
 from provision.engine.lock import HostLock, holder
 from provision.engine.logbook import LogBook
@@ -304,7 +304,7 @@ def retire_witness_command(
     chosen = place.school(school)
     if not why.strip():
         raise UsageError("retiring a witness needs a reason", "give it with --why, in plain words")
-    _ask(f"Retire the witness {printable_line(witness, 100)} of {school}?", yes)
+    confirm(f"Retire the witness {printable_line(witness, 100)} of {school}?", yes=yes)
     with open_book(place, chosen, "audit retire-witness") as book:
         policy = retire_witness(book.writer, chosen, book.actor, witness, why=why)
     _tell_policy(f"The witness of {school} is retired.", policy, book.directory)
@@ -329,7 +329,7 @@ def rotate_key(
     """Replace the city's key of a log. The old and the new key both sign the change."""
     place = load_workspace(find_workspace(workspace))
     chosen = place.school(school)
-    _ask(f"Replace the key of the log of {school}?", yes)
+    confirm(f"Replace the key of the log of {school}?", yes=yes)
     with open_book(place, chosen, "audit rotate-key") as book:
         renew_keys(book.keys, book.writer, chosen, book.actor, second=_second(second), why=why)
         keys = [key.verifier.vkey for key in book.writer.keys]
@@ -370,7 +370,7 @@ def erase(
         )
     if not why:
         raise UsageError("an erasure needs a reason", "give it with --why, in plain words")
-    _ask(f"Erase {len(numbers)} steps of run {run} for good?", yes)
+    confirm(f"Erase {len(numbers)} steps of run {run} for good?", yes=yes)
     with open_book(place, chosen, "audit erase") as book:
         # First the entries, then the deed: a crash in between is finished by the same command.
         parts = [
@@ -391,11 +391,3 @@ def erase(
     console.print(
         f"Erased {len(numbers)} steps of run {run}; entry {index} says so.", style="good", markup=False
     )
-
-
-def _ask(question: str, yes: bool) -> None:
-    if yes:
-        return
-    if not interactive():
-        raise UsageError("there is nobody to ask", "say --yes")
-    typer.confirm(question, abort=True, err=True)

@@ -7,19 +7,15 @@ from typing import Annotated
 
 import typer
 
-from provision.audit.log import read_bounded
 from provision.audit.pack import write_pack
 from provision.audit.report import of_workspace, render_report
 from provision.audit.select import Selection, as_written, period
-from provision.audit.tlog import Policy, TlogError
-from provision.audit.tlog.policy import MAX_POLICY
 from provision.audit.verify import Verdict, verify
 from provision.audit.words import Language
 from provision.cli.audit.log import FromOption, ToOption
-from provision.cli.audit.places import LogArgument, Place, open_place
+from provision.cli.audit.places import LogArgument, Place, open_place, read_policy
 from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, language
 from provision.cli.output import console, emit_json, errors
-from provision.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -67,7 +63,7 @@ def pack(
     words = language(lang)
     place = open_place(where, workspace)
     first, last = period(since, until, place.zone)
-    trusted = _policy(policy) if policy else None
+    trusted = read_policy(policy) if policy else None
     verdict = verify(place.log.directory, trusted)
     made = write_pack(
         place.log,
@@ -122,14 +118,3 @@ def _report(
         )
 
     return report
-
-
-def _policy(file: Path) -> Policy:
-    try:
-        return Policy.parse(read_bounded(file.expanduser().resolve(), MAX_POLICY))
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}", "Check the name of the file.") from error
-    except TlogError as error:
-        raise UsageError(
-            f"{file} is no policy: {error}", "Ask for it again; it names the log's and the witnesses' keys."
-        ) from error

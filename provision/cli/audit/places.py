@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 import typer
 
 from provision.audit.log import SchoolLog, log_directory
+from provision.audit.tlog import Policy, TlogError, TreeError, read_file
+from provision.audit.tlog.policy import MAX_POLICY
 from provision.errors import ConfigurationError, UsageError
 from provision.model import ResolvedSchool, Workspace, find_workspace, load_workspace
 
@@ -74,3 +76,37 @@ def open_place(name: str, workspace: Path | None) -> Place:
         return Place(SchoolLog.open(place))
     school = loaded.school(name)
     return Place(SchoolLog.open(place), loaded, school)
+
+
+def read_named(file: Path, limit: int, what: str) -> bytes:
+    """A file that the user named; a link that they made is theirs to follow.
+
+    Args:
+        limit: bytes.
+        what: the file in a word, for messages.
+
+    Raises:
+        UsageError: it is not there, too large, or cannot be read.
+    """
+    real = file.expanduser().resolve()
+    try:
+        data = read_file(real.parent, real.name, limit)
+    except TreeError as error:
+        raise UsageError(f"the {what} cannot be read: {error}", "check the name of the file") from error
+    if data is None:
+        raise UsageError(f"there is no {what} at {file}", "check the name of the file")
+    return data
+
+
+def read_policy(file: Path) -> Policy:
+    """The keys that somebody trusts.
+
+    Raises:
+        UsageError: the file is not there, or not in the format tlog-policy.
+    """
+    try:
+        return Policy.parse(read_named(file, MAX_POLICY, "policy"))
+    except TlogError as error:
+        raise UsageError(
+            f"{file} is no policy: {error}", "ask for it again; it names the log’s and the witnesses’ keys"
+        ) from error

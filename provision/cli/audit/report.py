@@ -5,13 +5,12 @@ from typing import Annotated
 
 import typer
 
-from provision.audit.log import SchoolLog, read_bounded
+from provision.audit.log import SchoolLog
 from provision.audit.report import CATEGORIES, Category, of_workspace, render_report
 from provision.audit.select import period
-from provision.audit.tlog import Policy, TlogError
-from provision.audit.tlog.policy import MAX_POLICY
 from provision.audit.verify import Verdict, verify
-from provision.cli.audit.places import LogArgument, Place, open_place
+from provision.cli.audit.log import FromOption, ToOption
+from provision.cli.audit.places import LogArgument, Place, open_place, read_policy
 from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, language
 from provision.cli.output import console, emit_json, errors
 from provision.errors import ProvisionError, UsageError
@@ -29,13 +28,8 @@ def register(app: typer.Typer) -> None:
 
 def report(
     where: LogArgument,
-    since: Annotated[
-        str | None,
-        typer.Option("--from", help="First day or moment: 2026-09-01, 90d.", show_default=False),
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--to", help="Last day (included) or moment.", show_default=False)
-    ] = None,
+    since: FromOption = None,
+    until: ToOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -117,20 +111,6 @@ def _verified(place: Place, policy: Path | None) -> tuple[SchoolLog, Verdict]:
     raise ProvisionError(
         "the log grew each time while it was verified", "wait until the run has ended, then try again"
     )
-
-
-def read_policy(file: Path) -> Policy:
-    """The keys that somebody trusts.
-
-    Raises:
-        UsageError: the file is not in the format tlog-policy.
-    """
-    try:
-        return Policy.parse(read_bounded(file, MAX_POLICY).decode())
-    except (OSError, TlogError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{file} is no policy: {error}", "the file “policy” of a log's directory is one"
-        ) from None
 
 
 def _category(wanted: str) -> Category:

@@ -9,14 +9,14 @@ import typer
 from rich.text import Text
 
 from provision.audit.entries import Entry, EntryError, parse
-from provision.audit.tlog import MAX_ENTRY, LogProof, Policy, TlogError, TreeError, read_file
-from provision.audit.tlog.policy import MAX_POLICY, Opinion
+from provision.audit.tlog import MAX_ENTRY, LogProof, Policy, TlogError
+from provision.audit.tlog.policy import Opinion
 from provision.audit.tlog.proof import MAX_PROOF
 from provision.audit.verify import Finding, Severity, Verdict, verify
 from provision.audit.verify.proof import prove
 from provision.audit.verify.words import CHECKED, ERASED, MORE, WHAT_TO_DO, moment
 from provision.audit.words import Language, sentence
-from provision.cli.audit.places import LogArgument, open_place
+from provision.cli.audit.places import LogArgument, open_place, read_named, read_policy
 from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, language
 from provision.cli.output import console, emit_json
 from provision.errors import UsageError
@@ -95,9 +95,9 @@ def verify_command(
     place = open_place(where, workspace)
     verdict = verify(
         place.log.directory,
-        _read_policy(policy) if policy else None,
+        read_policy(policy) if policy else None,
         max_age=_duration(max_age) if max_age else None,
-        tsa_roots=[_read(file, _MAX_CERTIFICATES, "certificate") for file in tsa_ca] if tsa_ca else None,
+        tsa_roots=[read_named(file, _MAX_CERTIFICATES, "certificate") for file in tsa_ca] if tsa_ca else None,
         against=against or (),
     )
     if json_output:
@@ -156,9 +156,9 @@ def check_proof_command(
 ) -> None:
     """Check a proof of one entry, and say what the entry says. Exit code 0 if it holds, else 1."""
     words = language(lang)
-    trusted = _read_policy(policy)
-    raw = _read(entry or _entry_file(file), MAX_ENTRY, "entry")
-    data = _read(file, MAX_PROOF, "proof")
+    trusted = read_policy(policy)
+    raw = read_named(entry or _entry_file(file), MAX_ENTRY, "entry")
+    data = read_named(file, MAX_PROOF, "proof")
     try:
         proof = LogProof.parse(data)
         opinion = proof.verify(raw, trusted)
@@ -246,27 +246,6 @@ def _print(verdict: Verdict, lang: Language) -> None:
 
 def _entry_file(file: Path) -> Path:
     return file.with_name(file.name + ".json")
-
-
-def _read_policy(file: Path) -> Policy:
-    try:
-        return Policy.parse(_read(file, MAX_POLICY, "policy"))
-    except TlogError as error:
-        raise UsageError(
-            f"{file} is no policy: {error}", "ask for it again; it names the log’s and the witnesses’ keys"
-        ) from error
-
-
-def _read(file: Path, limit: int, what: str) -> bytes:
-    """A file that the user named; a link that they made is theirs to follow."""
-    real = file.expanduser().resolve()
-    try:
-        data = read_file(real.parent, real.name, limit)
-    except TreeError as error:
-        raise UsageError(f"the {what} cannot be read: {error}", "check the name of the file") from error
-    if data is None:
-        raise UsageError(f"there is no {what} at {file}", "check the name of the file")
-    return data
 
 
 def _duration(text: str) -> timedelta:

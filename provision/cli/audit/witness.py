@@ -27,7 +27,7 @@ from provision.audit.witness.evidence import Evidence
 from provision.audit.witness.words import TEXTS, key_lines, told, when
 from provision.audit.words import Language, span
 from provision.cli.options import JsonOption, LanguageOption, YesOption, language
-from provision.cli.output import console, emit_json, errors, interactive
+from provision.cli.output import confirm, console, emit_json, errors, interactive
 from provision.errors import UsageError
 from provision.files import write_atomically
 
@@ -372,9 +372,8 @@ def _ask(visit: Visit, words: Language, yes: bool) -> None:
                 "The city's key is not known yet, and only a person can compare it.",
                 "Sign once without --yes, or give the key: provision audit witness init --log VKEY",
             )
-        typer.confirm(texts["key-question"], abort=True, err=True)
-    if not yes:
-        typer.confirm(f"\n{texts['question']}", abort=True, err=True)
+        confirm(texts["key-question"], yes=False)
+    confirm(f"\n{texts['question']}", yes=yes)
 
 
 def _target(out: Path | None, name: str) -> Path:

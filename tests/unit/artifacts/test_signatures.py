@@ -112,3 +112,11 @@ def test_a_download_with_a_good_signature_is_kept(place, web, upstream):
     web.pages["/cloud.asc"] = str(upstream.extract_certificate()).encode()
     got = ArtifactCache().obtain(wanted(upstream), LockFile(), [UrlMirror(web.url)])
     assert got.path == place.cache / "cloud-1.tar.bz2"
+
+
+def test_a_binary_key_may_be_fetched_as_well_as_an_armoured_one(place, web, upstream):
+    web.pages["/cloud-1.tar.bz2"] = DATA
+    web.pages["/cloud-1.tar.bz2.asc"] = sign(upstream.signer(), DATA, mode=SignatureMode.DETACHED)
+    web.pages["/cloud.asc"] = bytes(upstream.extract_certificate())
+    got = ArtifactCache().obtain(wanted(upstream), LockFile(), [UrlMirror(web.url)])
+    assert got.path == place.cache / "cloud-1.tar.bz2"

@@ -262,6 +262,16 @@ def test_who_cannot_write_the_history_is_told_what_was_found_all_the_same(
     assert "not remembered: No space left on device" in done.stderr
 
 
+def test_who_cannot_lock_the_history_is_told_what_was_found_all_the_same(
+    workspace: Path, states: dict[str, State]
+) -> None:
+    (workspace / ".state" / "health" / "escola-marinada.lock").mkdir(parents=True)
+    done = call("escola-marinada", "-w", workspace)
+    assert done.exit_code == 0
+    assert "Escola Marinada" in done.stdout
+    assert "escola-marinada.jsonl cannot be written: Is a directory" in done.stderr
+
+
 def test_nothing_to_ask_is_refused(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(_w: object, school: ResolvedSchool, *_: object, **__: object) -> Answers:
         return replace(answers(school.id), findings=())

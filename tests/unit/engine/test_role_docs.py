@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from provision import paths
-from provision.engine import role_docs
+from tests.unit.engine import role_docs
 
 ROLES = sorted(directory for directory in paths.ROLES.iterdir() if (directory / "tasks").is_dir())
 
@@ -23,7 +23,7 @@ def test_there_are_roles() -> None:
 
 def test_the_readme_has_the_table_of_the_roles_present_variables(role: Path) -> None:
     assert role_docs.readme(role) == (role / "README.md").read_text(encoding="utf-8"), (
-        f"python -m provision.engine.role_docs roles/{role.name}"
+        f"python -m tests.unit.engine.role_docs roles/{role.name}"
     )
 
 

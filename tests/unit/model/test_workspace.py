@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from provision import paths
 from provision.errors import ConfigurationError, Problem, UsageError
 from provision.model import Workspace, find_workspace, load_workspace
-from provision.model.catalog import load_catalog, version_key
+from provision.model.catalog import version_key
 from provision.model.document import split_lines
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
@@ -265,19 +265,6 @@ def test_defaults_of_a_service_are_plain_values(write: Write, problems: Problems
     found = problems()
     assert codes(found) == ["template"]
     assert found[0].line == 1
-
-
-def test_the_checksum_of_a_role_changes_with_its_code_and_not_with_its_tests(place: Path) -> None:
-    def checksum() -> str:
-        return load_catalog([place / "roles"])[0]["wiki"].checksum
-
-    before = checksum()
-    test = place / "roles/wiki/molecule/default/verify.yml"
-    test.parent.mkdir(parents=True)
-    test.write_text("[]")
-    assert checksum() == before
-    (place / "roles/wiki/templates/locations.conf.j2").write_text("changed")
-    assert checksum() != before
 
 
 def test_versions_are_sorted_as_people_do() -> None:

@@ -12,7 +12,7 @@ import pytest
 from keyring.backends import fail, null
 
 from provision.errors import SecretsError
-from provision.secrets import VaultPasswords, client, vault_password
+from provision.secrets import VaultPasswords, client
 from provision.secrets.passwords import UnknownVaultError
 
 CLIENT = Path(sys.executable).with_name("provision-vault-client")
@@ -22,6 +22,10 @@ def program(path: Path, body: str) -> Path:
     path.write_text(f"#!/bin/sh\n{body}\n")
     path.chmod(0o755)
     return path
+
+
+def vault_password(workspace, vault_id: str) -> str:
+    return VaultPasswords.of(workspace).get(vault_id).password
 
 
 def name_client(place, path: Path) -> None:

@@ -88,26 +88,26 @@ def test_data_without_secrets_comes_back_as_it_was(value):
 
 def test_the_mark_names_the_secret():
     redact = Redactor({"pad_api_key": "0123456789abcdef", "tls_private_keys": {"pad": "hunter2hunter2"}})
-    assert redact("key=0123456789abcdef, hunter2hunter2") == (
+    assert redact.text("key=0123456789abcdef, hunter2hunter2") == (
         "key=‹secret:pad_api_key›, ‹secret:tls_private_keys.pad›"
     )
 
 
 def test_values_without_names_are_marked_as_well():
-    assert Redactor(["hunter2hunter2"])("x hunter2hunter2 y") == "x ‹secret› y"
+    assert Redactor(["hunter2hunter2"]).text("x hunter2hunter2 y") == "x ‹secret› y"
 
 
 def test_the_longest_secret_wins_where_one_holds_another():
     redact = Redactor({"short": "hunter2", "long": "hunter2hunter2"})
-    assert redact("hunter2hunter2 hunter2") == "‹secret:long› ‹secret:short›"
+    assert redact.text("hunter2hunter2 hunter2") == "‹secret:long› ‹secret:short›"
 
 
 def test_a_secret_called_like_its_own_value_does_not_survive_in_its_mark():
-    assert "secret" not in Redactor({"secret": "secret"})("my secret is safe")
+    assert "secret" not in Redactor({"secret": "secret"}).text("my secret is safe")
 
 
 def test_what_is_too_short_stays_readable():
-    assert Redactor({"pin": "12345"})("12345") == "12345"
+    assert Redactor({"pin": "12345"}).text("12345") == "12345"
 
 
 def test_numbers_that_are_secrets_are_taken_out_of_data():
@@ -156,7 +156,7 @@ def test_no_line_of_a_private_key_survives_however_it_is_cut(pem):
         "base64": base64.b64encode(f"key: {pem}".encode()).decode(),
     }
     for form, text in written.items():
-        clean = redact(text)
+        clean = redact.text(text)
         assert "‹secret:tls_private_keys.pad›" in clean, form
         for line in lines:
             assert line not in clean, form
@@ -164,7 +164,7 @@ def test_no_line_of_a_private_key_survives_however_it_is_cut(pem):
 
 
 def test_the_frame_of_a_private_key_is_no_secret(pem):
-    assert Redactor({"key": pem})("-----BEGIN PRIVATE KEY-----") == "-----BEGIN PRIVATE KEY-----"
+    assert Redactor({"key": pem}).text("-----BEGIN PRIVATE KEY-----") == "-----BEGIN PRIVATE KEY-----"
 
 
 def test_a_large_text_with_many_secrets_is_clean():

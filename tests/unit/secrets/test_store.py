@@ -271,7 +271,7 @@ def test_rotate_all_makes_a_lost_vault_file_anew_with_the_same_password(place):
 def test_rotate_replaces_one_secret_and_no_other(place):
     place.ensure()
     before = place.store.load("escola-mar")
-    place.store.rotate(place.school, "pad_api_key")
+    place.store.rotate_many(place.school, ["pad_api_key"])
     after = place.store.load("escola-mar")
     assert after["pad_api_key"] != before["pad_api_key"]
     assert len(after["pad_api_key"]) == 64
@@ -281,7 +281,7 @@ def test_rotate_replaces_one_secret_and_no_other(place):
 def test_rotate_of_an_unknown_name_lists_the_known_ones(place):
     place.ensure()
     with pytest.raises(SecretsError, match="no secret “pad_key”") as caught:
-        place.store.rotate(place.school, "pad_key")
+        place.store.rotate_many(place.school, ["pad_key"])
     assert "pad_api_key" in caught.value.remedy
 
 
@@ -291,7 +291,7 @@ def test_what_came_from_outside_cannot_be_rotated(place):
     assert name == "host_main_one_become_password"
     place.store.set("escola-mar", name, "given by the school")
     with pytest.raises(SecretsError, match="was not generated"):
-        place.store.rotate(place.school, name)
+        place.store.rotate_many(place.school, [name])
     assert place.store.load("escola-mar")[name] == "given by the school"
 
 
@@ -389,7 +389,7 @@ def test_what_a_killed_process_left_behind_goes_with_the_next_write(place):
     place.ensure()
     leftover = place.workspace.secrets_dir / ".escola-mar.yml.0123456789ab.tmp"
     leftover.write_text("half")
-    place.store.rotate(place.school, "pad_api_key")
+    place.store.rotate_many(place.school, ["pad_api_key"])
     assert not leftover.exists()
 
 
@@ -398,7 +398,7 @@ def test_a_vault_file_that_is_a_link_stays_a_link(place, tmp_path):
     real = tmp_path / "elsewhere.yml"
     shutil.move(place.vault, real)
     place.vault.symlink_to(real)
-    place.store.rotate(place.school, "pad_api_key")
+    place.store.rotate_many(place.school, ["pad_api_key"])
     assert place.vault.is_symlink()
     assert yaml.safe_load(real.read_text()).startswith("$ANSIBLE_VAULT")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from provision.audit.export.jsonl import original
 from provision.audit.log import LogError
 from provision.cli.main import app
 from provision.errors import UsageError
+from tests.unit.audit.export.lines import original
 from tests.unit.audit.small_log import SmallLog, everyday
 
 RUNNER = CliRunner()

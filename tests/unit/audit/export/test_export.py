@@ -35,11 +35,12 @@ from provision.audit.entries import (
 from provision.audit.export import FORMATS, export
 from provision.audit.export.common import ExportError, leaf
 from provision.audit.export.ecs import to_ecs
-from provision.audit.export.jsonl import jsonl_lines, original
+from provision.audit.export.jsonl import jsonl_lines
 from provision.audit.export.ocsf import to_ocsf
 from provision.audit.export.spreadsheet import COLUMNS, csv_lines, guarded
 from provision.audit.select import Selection
 from provision.audit.tlog import leaf_hash
+from tests.unit.audit.export.lines import original
 from tests.unit.audit.small_log import ADA, NEVER, ORIGIN, RUN, everyday, target
 
 OCSF = json.loads((Path(__file__).parent / "ocsf-1.7.0.json").read_text(encoding="utf-8"))

@@ -78,6 +78,18 @@ def test_an_auditor_needs_the_copy_of_the_log_only(
     assert "sin los ficheros del municipio" in html
 
 
+def test_a_policy_may_be_a_link_as_for_the_other_commands(tmp_path: Path, workspace: Path) -> None:
+    (tmp_path / "trusted").symlink_to(log_directory(workspace, SCHOOL) / "policy")
+    call(
+        log_directory(workspace, SCHOOL),
+        "--policy",
+        tmp_path / "trusted",
+        "--output",
+        tmp_path / "report.html",
+    )
+    assert (tmp_path / "report.html").is_file()
+
+
 def test_what_cannot_be_done_is_refused_before_anything_is_written(tmp_path: Path, workspace: Path) -> None:
     log, file = log_directory(workspace, SCHOOL), tmp_path / "report.html"
     with pytest.raises(UsageError, match="no category"):

@@ -130,7 +130,8 @@ def test_nobody_is_there_to_ask_so_nothing_is_signed(city: City) -> None:
 
 
 def test_no_for_an_answer_signs_nothing(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("provision.cli.audit.witness.interactive", lambda: True)
+    for module in ("output", "audit.witness"):
+        monkeypatch.setattr(f"provision.cli.{module}.interactive", lambda: True)
     init(city)
     result = run("witness", "sign", "--dir", "home", "--from", "city", given="n\n")
     assert result.exit_code == 1
@@ -145,7 +146,8 @@ def test_a_key_that_only_the_log_names_must_be_compared_by_a_person(
     refused = run("witness", "sign", "--dir", "home", "--from", "city", "--yes")
     assert isinstance(refused.exception, UsageError)
     assert WitnessStore.open(Path("home")).note is None
-    monkeypatch.setattr("provision.cli.audit.witness.interactive", lambda: True)
+    for module in ("output", "audit.witness"):
+        monkeypatch.setattr(f"provision.cli.{module}.interactive", lambda: True)
     result = run("witness", "sign", "--dir", "home", "--from", "city", given="y\ny\n")
     assert result.exit_code == 0, result.output
     assert city.keys[0].verifier.vkey in result.stderr
