@@ -1,5 +1,6 @@
 """The role nextcloud's own program: which steps from one release to another it takes."""
 
+import subprocess
 import types
 from pathlib import Path
 
@@ -82,3 +83,20 @@ def test_values_of_config_php_are_read_as_nextcloud_writes_them(
     assert program.configured("version") == "32.0.2.2"
     assert program.configured("installed") == "true"
     assert program.configured("maintenance") is None
+
+
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        (("systemctl", "stop", "some.timer"), "systemctl stop some.timer"),
+        (("runuser", "-u", "nextcloud", "--", "php", "/occ", "--no-ansi", "upgrade"), "php /occ upgrade"),
+    ],
+)
+def test_a_program_that_fails_is_named_whoever_runs_it(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], named: str
+) -> None:
+    failed = subprocess.CompletedProcess(command, 1, "", "no\n")
+    monkeypatch.setattr(program.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(program.NextcloudError) as error:
+        program.run(*command)
+    assert str(error.value) == f"{named}: no"
