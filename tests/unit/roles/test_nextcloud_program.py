@@ -1,6 +1,10 @@
 """The role nextcloud's own program: which steps from one release to another it takes."""
 
+import json
+import socket
+import struct
 import subprocess
+import threading
 import types
 from pathlib import Path
 
@@ -100,3 +104,30 @@ def test_a_program_that_fails_is_named_whoever_runs_it(
     with pytest.raises(program.NextcloudError) as error:
         program.run(*command)
     assert str(error.value) == f"{named}: no"
+
+
+def test_an_answer_that_is_cut_off_is_waited_out(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = str(tmp_path / "fpm.sock")
+    monkeypatch.setattr(program, "SOCKET", place)
+    monkeypatch.setattr(program, "CURRENT", tmp_path)
+    monkeypatch.setattr(program.time, "sleep", lambda _: None)
+    told = json.dumps({"installed": True, "needsDbUpgrade": False, "versionstring": "33.0.9"}).encode()
+    page = b"Status: 200 OK\r\n\r\n" + told
+    whole = struct.pack(">BBHHBx", 1, 6, 1, len(page), 0) + page + struct.pack(">BBHHBx8x", 1, 3, 1, 8, 0)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(place)
+        listener.listen()
+
+        def serve() -> None:
+            for answer in (whole[:5], whole):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        program.Nextcloud("33.0.9", False).wait("cloud.escola.test")
+        thread.join()
