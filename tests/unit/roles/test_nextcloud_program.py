@@ -1,5 +1,6 @@
 """The role nextcloud's own program: which steps from one release to another it takes."""
 
+import io
 import json
 import socket
 import struct
@@ -104,6 +105,40 @@ def test_a_program_that_fails_is_named_whoever_runs_it(
     with pytest.raises(program.NextcloudError) as error:
         program.run(*command)
     assert str(error.value) == f"{named}: no"
+
+
+def test_a_plan_before_nextcloud_is_installed_tells_of_the_password(
+    program: types.ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(program, "CONFIG", tmp_path)
+    for words, status in ((["password", "--check"], 0), (["password"], 1)):
+        monkeypatch.setattr("sys.argv", ["provision-nextcloud", *words])
+        monkeypatch.setattr("sys.stdin", io.StringIO("{}"))
+        assert program.main() == status
+    out, err = capsys.readouterr()
+    assert out == "set the administrator's name and password\n"
+    assert "is not installed" in err
+
+
+def test_a_plan_asks_no_more_of_a_release_that_was_cut_off(
+    program: types.ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    release: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("CONFIG", "BEGUN", "CURRENT"):
+        monkeypatch.setattr(program, name, release / name.lower())
+    program.CONFIG.mkdir()
+    (program.CONFIG / "config.php").write_text("  'version' => '32.0.2.2',\n  'installed' => true,\n")
+    program.CURRENT.symlink_to(release)
+    program.BEGUN.touch()
+    asked = program.Nextcloud("33.0.9", True)
+    monkeypatch.setattr(asked, "release", release)
+    asked.settle({"hostname": "cloud.escola.test"})
+    assert capsys.readouterr().out == "upgrade Nextcloud from 32.0.2.2 to 33.0.9\n"
 
 
 def test_an_answer_that_is_cut_off_is_waited_out(
