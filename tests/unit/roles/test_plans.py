@@ -88,6 +88,19 @@ def test_in_a_plan_a_complaint_counts_unless_what_it_stands_on_is_to_come(
     )
 
 
+def test_no_file_is_known_by_its_place_in_a_list() -> None:
+    assert [task["name"] for _, task in TASKS if re.search(r"results\[\d", json.dumps(task))] == []
+
+
+def test_a_plan_tells_of_new_ssh_settings() -> None:
+    text = next(task["changed_when"] for _, task in ASKED if task["register"] == "base_ssh")
+    for file, told in (("/etc/provision/sshd.conf", True), ("/etc/provision/base.json", False)):
+        files = {"results": [{"changed": True, "item": {"to": file}}]}
+        values = {"base_ssh": {"stdout": ""}, "base_files": files}
+        assert true(text, {**values, "ansible_check_mode": True}) is told
+        assert not true(text, {**values, "ansible_check_mode": False})
+
+
 def test_a_plan_asks_nothing_of_a_database_server_that_does_not_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
