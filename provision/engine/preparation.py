@@ -193,7 +193,7 @@ def role_directories(workspace: Workspace) -> tuple[Path, ...]:
 
 
 def content_hashes(prepared: Prepared) -> dict[str, str]:
-    """SHA-256 of what decided the run: school file, municipality file, playbook, each role that runs."""
+    """SHA-256 of what decided the run: school and municipality file, playbook, its settings, each role that runs."""
 
     def of(file: Path) -> str:
         return hashlib.sha256(file.read_bytes()).hexdigest()
@@ -201,13 +201,15 @@ def content_hashes(prepared: Prepared) -> dict[str, str]:
     hashes = {
         "school": of(prepared.school.file),
         "municipality": of(prepared.workspace.path / "municipality.yml"),
-        "site.yml": of(paths.PLAYBOOKS / "site.yml"),
+        **{file.name: of(file) for file in sorted(paths.PLAYBOOKS.iterdir()) if file.is_file()},
     }
     support = support_file(prepared.workspace.path, prepared.school.id)
     if support.is_file():
         hashes["support"] = of(support)
     roles = {part["role"] for host in _hosts_of(prepared.inventory()) for part in host["provision_roles"]}
-    for name in sorted(roles):
+    catalog = prepared.workspace.catalog
+    included = {role for name in roles & catalog.keys() for role in catalog[name].definition.needs.includes}
+    for name in sorted(roles | included):
         for directory in role_directories(prepared.workspace):
             if (directory / name).is_dir():
                 hashes[f"role {name}"] = tree_hash(directory / name)

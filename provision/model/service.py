@@ -138,10 +138,12 @@ class Needs(Strict):
 
     Args:
         roles: further base roles, in order.
+        includes: roles that its own tasks include where they need them.
         certificate: a certificate for its host name, where it brings a web server of its own (no ``site``).
     """
 
     roles: tuple[Identifier, ...] = ()
+    includes: tuple[Identifier, ...] = ()
     databases: tuple[Database, ...] = ()
     redis: tuple[Redis, ...] = ()
     php: Php | None = None

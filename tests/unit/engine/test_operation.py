@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -17,7 +18,7 @@ from provision.engine import operation as operation_module
 from provision.engine.events import Event, TaskResult, from_slim, slim
 from provision.engine.operation import Mandate, Operation
 from provision.engine.preflight import HostState
-from provision.engine.preparation import Prepared
+from provision.engine.preparation import Prepared, content_hashes, tree_hash
 from provision.engine.remedies import remedy_for
 from provision.engine.runner import RunRequest, RunResult
 from provision.engine.ssh import Connection
@@ -95,6 +96,19 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Opera
 
 def nothing(_: Event) -> None:
     pass
+
+
+def test_the_record_holds_what_ran_of_roles_that_others_include(made: Callable[..., Operation]) -> None:
+    prepared = made().prepared
+    before = content_hashes(prepared)
+    assert {"site.yml", "ansible.cfg", "role hello", "role base"} <= before.keys()
+    catalog = dict(prepared.workspace.catalog)
+    hello = catalog["hello"]
+    needs = hello.definition.needs.model_copy(update={"includes": ("archive",)})
+    definition = hello.definition.model_copy(update={"needs": needs})
+    catalog["hello"] = replace(hello, definition=definition)
+    after = content_hashes(replace(prepared, workspace=replace(prepared.workspace, catalog=catalog)))
+    assert after == {**before, "role archive": tree_hash(paths.ROLES / "archive")}
 
 
 def test_the_roles_are_told_which_packages_preflight_has_seen(

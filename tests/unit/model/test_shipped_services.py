@@ -1,6 +1,7 @@
 """What our own services say of themselves, taken together."""
 
 import pytest
+import yaml
 
 from provision import paths
 from provision.engine.variables import SYSTEM_MEMORY_MB
@@ -56,3 +57,16 @@ def test_a_redis_instance_and_a_database_belong_to_one_service_only(entry: Servi
     assert not {item.name for item in needs.databases} & {
         item.name for other in others for item in other.databases
     }
+
+
+def test_a_service_says_which_roles_its_own_tasks_include() -> None:
+    """The record of a run holds what they were; a role without a service.yml could not say it."""
+    found: dict[str, set[str]] = {}
+    for file in paths.ROLES.glob("*/tasks/*.yml"):
+        for task in yaml.safe_load(file.read_text()) or []:
+            for verb in ("ansible.builtin.include_role", "ansible.builtin.import_role"):
+                if verb in task:
+                    found.setdefault(file.parents[1].name, set()).add(task[verb]["name"])
+    said = {name: set(entry.definition.needs.includes) for name, entry in CATALOG.items()}
+    assert found
+    assert found == {name: roles for name, roles in said.items() if roles}

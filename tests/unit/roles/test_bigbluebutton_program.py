@@ -75,6 +75,17 @@ def test_the_reason_for_the_installer_is_told(
     assert made(program, **wanted).reason() == why
 
 
+@pytest.mark.parametrize(("state", "more"), [({}, True), ({"unfinished": True}, False)])
+def test_a_plan_asks_no_more_of_what_was_cut_off(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, state: dict[str, Any], more: bool
+) -> None:
+    installed(program, **state)
+    asking = made(program, at_least="3.0.12")
+    monkeypatch.setattr(asking, "check", True)
+    monkeypatch.setattr(asking, "tell_busy", lambda: None)
+    assert asking.install() is more
+
+
 def test_versions_are_compared_as_numbers(program: types.ModuleType) -> None:
     order = ["", "3.0.0-beta.1", "3.0.9", "3.0.10", "3.1"]
     assert sorted(["3.1", "3.0.10", *order[:3]], key=program.version_of) == order

@@ -293,6 +293,35 @@ def test_its_own_settings_stand_before_what_lets_it_start(
     assert order == ["SETTINGS", "fullchain.pem", "key.pem", "start"]
 
 
+def test_lessons_keep_a_restart_back_but_no_certificate(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("SETTINGS", "COPY", "CERTIFICATES", "DROPIN"):
+        setattr(program, name, tmp_path / name)
+    for place, text in ((program.CERTIFICATES / "jitsi", "new"), (program.COPY, "old")):
+        place.mkdir(parents=True)
+        for name in ("fullchain.pem", "key.pem"):
+            (place / name).write_text(text)
+    order: list[str] = []
+
+    def busy(step: str) -> None:
+        order.append(step)
+        raise program.BusyError(step)
+
+    monkeypatch.setattr(program, "write", lambda path, content, _: path.write_bytes(content))
+    monkeypatch.setattr(program, "own_addresses", lambda: ["192.0.2.7"])
+    monkeypatch.setattr(program, "true", lambda *_: True)
+    monkeypatch.setattr(program, "stale", lambda: True)
+    monkeypatch.setattr(program, "run", lambda *command: order.append(command[1]) or "")
+    settler = program.Settler(False, [])
+    monkeypatch.setattr(settler, "may", busy)
+    for _ in range(2):
+        with pytest.raises(program.BusyError):
+            settler.settle(wanted())
+    # The second time it is the certificate that runs.
+    assert order == ["kill", "restart the TURN server", "restart the TURN server"]
+
+
 def test_a_certificate_that_comes_before_the_server_is_set_up_is_no_fault(
     program: types.ModuleType, tmp_path: Path
 ) -> None:

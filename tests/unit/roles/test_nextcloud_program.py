@@ -1,5 +1,11 @@
 """The role nextcloud's own program: which steps from one release to another it takes."""
 
+import io
+import json
+import socket
+import struct
+import subprocess
+import threading
 import types
 from pathlib import Path
 
@@ -82,3 +88,81 @@ def test_values_of_config_php_are_read_as_nextcloud_writes_them(
     assert program.configured("version") == "32.0.2.2"
     assert program.configured("installed") == "true"
     assert program.configured("maintenance") is None
+
+
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        (("systemctl", "stop", "some.timer"), "systemctl stop some.timer"),
+        (("runuser", "-u", "nextcloud", "--", "php", "/occ", "--no-ansi", "upgrade"), "php /occ upgrade"),
+    ],
+)
+def test_a_program_that_fails_is_named_whoever_runs_it(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], named: str
+) -> None:
+    failed = subprocess.CompletedProcess(command, 1, "", "no\n")
+    monkeypatch.setattr(program.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(program.NextcloudError) as error:
+        program.run(*command)
+    assert str(error.value) == f"{named}: no"
+
+
+def test_a_plan_before_nextcloud_is_installed_tells_of_the_password(
+    program: types.ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(program, "CONFIG", tmp_path)
+    for words, status in ((["password", "--check"], 0), (["password"], 1)):
+        monkeypatch.setattr("sys.argv", ["provision-nextcloud", *words])
+        monkeypatch.setattr("sys.stdin", io.StringIO("{}"))
+        assert program.main() == status
+    out, err = capsys.readouterr()
+    assert out == "set the administrator's name and password\n"
+    assert "is not installed" in err
+
+
+def test_a_plan_asks_no_more_of_a_release_that_was_cut_off(
+    program: types.ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    release: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("CONFIG", "BEGUN", "CURRENT"):
+        monkeypatch.setattr(program, name, release / name.lower())
+    program.CONFIG.mkdir()
+    (program.CONFIG / "config.php").write_text("  'version' => '32.0.2.2',\n  'installed' => true,\n")
+    program.CURRENT.symlink_to(release)
+    program.BEGUN.touch()
+    asked = program.Nextcloud("33.0.9", True)
+    monkeypatch.setattr(asked, "release", release)
+    asked.settle({"hostname": "cloud.escola.test"})
+    assert capsys.readouterr().out == "upgrade Nextcloud from 32.0.2.2 to 33.0.9\n"
+
+
+def test_an_answer_that_is_cut_off_is_waited_out(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = str(tmp_path / "fpm.sock")
+    monkeypatch.setattr(program, "SOCKET", place)
+    monkeypatch.setattr(program, "CURRENT", tmp_path)
+    monkeypatch.setattr(program.time, "sleep", lambda _: None)
+    told = json.dumps({"installed": True, "needsDbUpgrade": False, "versionstring": "33.0.9"}).encode()
+    page = b"Status: 200 OK\r\n\r\n" + told
+    whole = struct.pack(">BBHHBx", 1, 6, 1, len(page), 0) + page + struct.pack(">BBHHBx8x", 1, 3, 1, 8, 0)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(place)
+        listener.listen()
+
+        def serve() -> None:
+            for answer in (whole[:5], whole):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        program.Nextcloud("33.0.9", False).wait("cloud.escola.test")
+        thread.join()

@@ -66,6 +66,22 @@ def test_a_reload_cuts_nobody_and_asks_nobody(settle: Settle, tmp_path: Path) ->
     assert settle("--wait", "5") == (0, "reload nginx.service\n")
 
 
+def test_a_file_that_was_taken_away_is_news_too(settle: Settle, tmp_path: Path) -> None:
+    addition = tmp_path / "nginx/conf.d/addition.conf"
+    addition.touch()
+    since = addition.parent.stat().st_mtime_ns
+    os.utime(tmp_path / "run/nginx", ns=(since, since))
+    assert settle() == (0, "")
+    addition.unlink()
+    assert settle() == (0, "reload nginx.service\n")
+    assert settle() == (0, "")
+
+
+def test_the_place_where_candidates_are_tested_is_no_news(settle: Settle, tmp_path: Path) -> None:
+    newer(tmp_path / "nginx")
+    assert settle() == (0, "")
+
+
 def test_a_restart_asks_with_what_the_run_says(settle: Settle, tmp_path: Path) -> None:
     newer(tmp_path / "unit/provision.conf")
     assert settle("--check", "--wait", "5", "--force") == (0, "")

@@ -1,4 +1,4 @@
-"""The program of the role tls shows the authority its challenges where no web server does so yet."""
+"""The program of the role tls: its challenges for the authority, and those to whom it hands a new certificate."""
 
 import http.client
 import socket
@@ -48,6 +48,20 @@ def test_a_challenge_is_shown_and_nothing_else(program: types.ModuleType) -> Non
             assert get(port, path)[0] == 404
     with pytest.raises(ConnectionRefusedError):
         get(port, "/.well-known/acme-challenge/token-1_a")
+
+
+def test_a_service_that_does_not_take_a_certificate_keeps_it_from_no_other(
+    program: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks, called = tmp_path / "deploy.d", tmp_path / "called"
+    hooks.mkdir()
+    for name, status in (("bigbluebutton", 0), ("coturn", 1), ("nginx", 0)):
+        (hooks / name).write_text(f"#!/bin/sh\necho {name} >> {called}\necho of {name} >&2\nexit {status}\n")
+        (hooks / name).chmod(0o755)
+    monkeypatch.setattr(program, "HOOKS", hooks)
+    with pytest.raises(program.CertificateError, match=r"(?s)of coturn.*/coturn exited with"):
+        program.call_hooks()
+    assert called.read_text().split() == ["bigbluebutton", "coturn", "nginx"]
 
 
 def test_where_somebody_serves_the_web_already_that_one_is_asked(program: types.ModuleType) -> None:
