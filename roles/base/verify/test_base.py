@@ -116,6 +116,9 @@ def test_what_support_people_are_told_by_is_roots(host):
         file = host.file(path)
         assert (file.user, file.group, file.mode) == ("root", "root", mode)
     json.loads(host.file("/etc/provision/probe.json").content_string)
+    parts = "/usr/local/lib/provision_probe"
+    assert host.file(f"{parts}/asking.py").mode == 0o644
+    assert host.check_output(f"find {parts} ! -user root -o ! -type l -perm /022") == ""
 
 
 def test_ssh_gives_support_people_one_program_and_nothing_else(host):

@@ -2,13 +2,12 @@
 
 import json
 import os
-from typing import Any
 
 import pytest
 
 from provision.health.inside import inside
 from tests.unit.health.inside_sample import MANAGED, UNITS, school, service
-from tests.unit.roles.test_probe_program import fastcgi_answer, listening, load, said
+from tests.unit.roles.probe import Probe, fastcgi_answer, listening, said
 
 UNIT = (
     "LoadState=loaded\nActiveState=active\nSubState=running\nResult=success\nNRestarts=0\n"
@@ -28,15 +27,13 @@ STATUS = {"listen queue": 0, "active processes": 1, "idle processes": 3, "total 
 def test_what_the_program_answers_is_what_is_understood_here(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program: Any = load()
     # A socket's path must be short (unix(7)).
-    place = tmp_path_factory.mktemp("w")
-    root, programs = place / "root", place / "bin"
-    program.ROOT, program.SYSTEM_PATH, program.STEP = root, f"{programs}:/usr/bin:/bin", 10
+    probe = Probe(tmp_path_factory.mktemp("w"))
+    probe.given(STEP=10)
     # Who runs the tests need not be root; and a cluster of PostgreSQL is not theirs to start.
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     sizes = {"connections": 3, "most": 100, "read_only": False, "databases": {"wiki": 7}}
-    monkeypatch.setattr(program, "psql", lambda user, database, query: json.dumps(sizes))
+    monkeypatch.setattr(probe.needs, "psql", lambda user, database, query: json.dumps(sizes))
     timers = "\n\n".join([TIMER] * 4)
     scripts = {
         "systemctl": f'case "$*" in *list-units*) ;; *LastTrigger*)\n{said(timers)}\n;; *NRestarts*)\n'
@@ -49,10 +46,8 @@ def test_what_the_program_answers_is_what_is_understood_here(
         "chronyc": said("C0000207,192.0.2.7,3,1799999000.1,-0.002500,0.1,0.1,1,0,0.1,0.1,0.1,64.5,Normal"),
         "systemd-detect-virt": "echo none; exit 1",
     }
-    programs.mkdir()
     for name, script in scripts.items():
-        (programs / name).write_text(f"#!/bin/sh\n{script}\n")
-        (programs / name).chmod(0o755)
+        probe.fake(name, script)
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
     files = {
         "proc/self/mountinfo": "27 1 254:0 / / rw - ext4 /dev/vda rw\n",
@@ -83,18 +78,20 @@ def test_what_the_program_answers_is_what_is_understood_here(
         + "'\n",
     }
     for path, text in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
-    (root / "usr/local/sbin/provision-wiki-health").chmod(0o755)
+        probe.put(path, text, 0o755 if "/sbin/" in path else 0o644)
+
+    asking = probe.asking
 
     def run_on(host: str, command: str, stdin: str) -> tuple[int, str]:
-        return 0, program.document(program.answered(program.request_of(stdin), free=True)).decode("utf-8")
+        return 0, asking.document(asking.answered(asking.request_of(stdin), free=True)).decode("utf-8")
 
     redis = b"+PONG\r\n$%d\r\n%s\r\n+OK\r\n" % (len(INFO), INFO)
     with (
-        listening(root / "run/redis-wiki_sessions/redis.sock", lambda _: redis),
-        listening(root / "run/redis-wiki_cache/redis.sock", lambda _: redis),
-        listening(root / "run/php-wiki/fpm.sock", lambda _: fastcgi_answer(json.dumps(STATUS).encode())),
+        listening(probe.root / "run/redis-wiki_sessions/redis.sock", lambda _: redis),
+        listening(probe.root / "run/redis-wiki_cache/redis.sock", lambda _: redis),
+        listening(
+            probe.root / "run/php-wiki/fpm.sock", lambda _: fastcgi_answer(json.dumps(STATUS).encode())
+        ),
     ):
         findings = inside(school(service()), [service()], "main", run_on, managed=MANAGED)
     states = {(one.service, one.probe): one.state for one in findings}

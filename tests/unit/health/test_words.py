@@ -201,9 +201,9 @@ def test_all_that_a_services_own_programs_word_is_told_in_catalan(service: str) 
 
 
 def test_all_that_the_probe_itself_words_is_told_in_catalan() -> None:
-    texts = list(
-        spoken(paths.ROLES / "base" / "files" / "provision-probe", ("UnanswerableError", "LateError"))
-    )
+    files = paths.ROLES / "base" / "files"
+    programs = [files / "provision-probe", *sorted((files / "provision_probe").glob("*.py"))]
+    texts = [text for file in programs for text in spoken(file, ("UnanswerableError", "LateError"))]
     assert len(texts) > 15
     assert untold(iter(texts)) == []
 

@@ -33,20 +33,22 @@ def load(role: str, name: str) -> types.ModuleType:
     spec = importlib.util.spec_from_loader(loader.name, loader)
     assert spec
     module = importlib.util.module_from_spec(spec)
+    before = sys.path[:]
+    # In front of where the program looks for what it shares on a server.
     sys.path.insert(0, str(place))
     try:
         loader.exec_module(module)
     finally:
-        sys.path.remove(str(place))
+        sys.path[:] = before
     return module
 
 
 def parts(program: types.ModuleType) -> list[types.ModuleType]:
-    """A program, and the modules beside it that it shares with other programs of its role."""
+    """A program, and the loaded modules beside it: one that it shares with other programs, or those of its package."""
     place = Path(str(program.__file__)).parent
-    names = {str(getattr(value, "__module__", "")) for value in vars(program).values()}
-    shared = [sys.modules[name] for name in sorted(names & sys.modules.keys())]
-    return [program, *(one for one in shared if Path(getattr(one, "__file__", None) or "/").parent == place)]
+    names = {str(getattr(value, "__module__", "")).partition(".")[0] for value in vars(program).values()}
+    shared = [sys.modules[name] for name in sorted(sys.modules) if name.partition(".")[0] in names]
+    return [program, *(one for one in shared if place in Path(getattr(one, "__file__", None) or "/").parents)]
 
 
 def started(role: str, name: str, values: dict[str, Any], *arguments: str) -> subprocess.Popen[str]:

@@ -13,7 +13,7 @@ FILES = sorted(
         role / "files" / name
         for role in paths.ROLES.iterdir()
         for tasks in role.glob("tasks/*.yml")
-        for name in re.findall(r"\.\./files/([\w.-]+)", tasks.read_text(encoding="utf-8"))
+        for name in re.findall(r"\.\./files/([\w./-]+)", tasks.read_text(encoding="utf-8"))
     }
 )
 
