@@ -65,7 +65,7 @@ test-roles: $(VENV)/.complete
 lint: $(VENV)/.complete
 	echo "ruff"; ruff check . $(PROGRAMS); ruff format --check . $(PROGRAMS)
 	echo "mypy"; mypy
-	MYPYPATH=roles/base/files:roles/bigbluebutton/files mypy --scripts-are-modules $(PROGRAMS)
+	MYPYPATH=roles/base/files:roles/bigbluebutton/files:roles/jitsi/files mypy --scripts-are-modules $(PROGRAMS)
 	echo "yamllint"; yamllint --strict .
 	echo "ansible-lint"; ansible-lint --strict
 	echo "shellcheck"; git ls-files '*.sh' .ci/run | xargs shellcheck

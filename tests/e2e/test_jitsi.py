@@ -222,7 +222,7 @@ def test_from_accounts_to_tokens_is_one_variable_and_one_apply(school: SchoolOnL
         )
     ):
         wish = json.dumps({"as": "guest", "room": f"cantonada-{number}", **more})
-        told = ssh(school.machine, "provision-jitsi try", stdin=wish).stdout
+        told = ssh(school.machine, "provision-jitsi-health try", stdin=wish).stdout
         assert json.loads(told) == {"login": "ok", "request": "not-authorized"}, more
 
 
@@ -288,7 +288,7 @@ def test_with_an_issuers_keys_its_tokens_open_rooms_and_no_others(school: School
 
     def attempt(token: str, room: str, do: str = "both") -> dict[str, str]:
         wish = json.dumps({"as": "token", "token": token, "room": room, "do": do})
-        told: dict[str, str] = json.loads(ssh(machine, "provision-jitsi try", stdin=wish).stdout)
+        told: dict[str, str] = json.loads(ssh(machine, "provision-jitsi-health try", stdin=wish).stdout)
         return told
 
     # Prosody fetches the keys by itself, after it has started.
@@ -322,13 +322,13 @@ def test_with_an_issuers_keys_its_tokens_open_rooms_and_no_others(school: School
 
 
 def test_and_back_to_accounts_is_one_variable_and_one_apply(school: SchoolOnLab) -> None:
-    token = ssh(school.machine, "provision-jitsi token llati").stdout.strip()
+    token = ssh(school.machine, "provision-jitsi-health token llati").stdout.strip()
     school.edit(services=use())
     assert "is ready" in school.provision("apply", school.id, "--yes").stdout
     # Its probe asks for a room as a guest, with a wrong password, and as one of the school.
     assert states(school) == {}
     wish = json.dumps({"as": "token", "token": token, "room": "llati", "do": "both"})
-    told = json.loads(ssh(school.machine, "provision-jitsi try", stdin=wish).stdout)
+    told = json.loads(ssh(school.machine, "provision-jitsi-health try", stdin=wish).stdout)
     assert not {"ok", "ready"} & set(told.values()), told
 
 

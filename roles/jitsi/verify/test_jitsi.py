@@ -82,7 +82,7 @@ def load(name):
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
     loader.exec_module(module)
     return module
-jitsi, turn = load("jitsi"), load("coturn")
+jitsi, turn = load("jitsi-health"), load("coturn")
 host = sys.argv[1]
 guest = jitsi.Visitor(host, "guest." + host)
 assert guest.login() == "ok"
@@ -120,7 +120,7 @@ def ask(host: Any, hostname: str, *paths: str, **more: Any) -> list[dict[str, An
 
 def attempt(host: Any, **wish: str) -> dict[str, str]:
     told: dict[str, str] = json.loads(
-        host.check_output(f"printf %s {shlex.quote(json.dumps(wish))} | provision-jitsi try")
+        host.check_output(f"printf %s {shlex.quote(json.dumps(wish))} | provision-jitsi-health try")
     )
     return told
 
@@ -132,7 +132,7 @@ def room() -> str:
 def of_the_school(host: Any, wanted: dict[str, Any], name: str) -> dict[str, str]:
     """What lets somebody of the school open a room: a teacher's account, or a token."""
     if wanted["authentication"] == "token":
-        return {"as": "token", "token": host.check_output(f"provision-jitsi token {name}")}
+        return {"as": "token", "token": host.check_output(f"provision-jitsi-health token {name}")}
     teacher = wanted["teachers"][0]
     return {
         "as": "account",
@@ -416,7 +416,7 @@ def test_nobody_registers_an_account(host: Any, hostname: str) -> None:
     """XEP-0077 is not offered."""
     script = (
         "import importlib.machinery,importlib.util,sys;sys.dont_write_bytecode=True;"
-        "l=importlib.machinery.SourceFileLoader('j','/usr/local/sbin/provision-jitsi');"
+        "l=importlib.machinery.SourceFileLoader('j','/usr/local/sbin/provision-jitsi-health');"
         "s=importlib.util.spec_from_loader('j',l);j=importlib.util.module_from_spec(s);l.exec_module(j);"
         f"v=j.Visitor({hostname!r},{hostname!r});"
         "r=v.send(\"<iq xmlns='jabber:client' type='set' id='r'><query xmlns='jabber:iq:register'>"
@@ -429,7 +429,7 @@ def test_nobody_registers_an_account(host: Any, hostname: str) -> None:
 
 
 def test_the_own_probe_says_that_all_is_well(host: Any) -> None:
-    assert json.loads(host.check_output("provision-jitsi probe opening"))["state"] == "ok"
+    assert json.loads(host.check_output("provision-jitsi-health probe opening"))["state"] == "ok"
 
 
 # --- Logs ---

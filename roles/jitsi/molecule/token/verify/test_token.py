@@ -34,7 +34,7 @@ def token(secret: str, head: dict[str, str] | None = None, **claims: Any) -> str
 def attempt(host: Any, word: str, room: str, do: str = "request") -> dict[str, str]:
     wish = json.dumps({"as": "token", "token": word, "room": room, "do": do})
     told: dict[str, str] = json.loads(
-        host.check_output(f"printf %s {shlex.quote(wish)} | provision-jitsi try")
+        host.check_output(f"printf %s {shlex.quote(wish)} | provision-jitsi-health try")
     )
     return told
 
@@ -86,6 +86,6 @@ def test_a_token_for_one_room_does_not_lead_into_another(host: Any, wanted: dict
 
 def test_teachers_accounts_of_before_open_nothing_now(host: Any, wanted: dict[str, Any]) -> None:
     wish = json.dumps({"as": "account", "name": wanted["teachers"][0], "password": "x", "room": "x"})
-    told = json.loads(host.check_output(f"printf %s {shlex.quote(wish)} | provision-jitsi try"))
+    told = json.loads(host.check_output(f"printf %s {shlex.quote(wish)} | provision-jitsi-health try"))
     assert told["login"] in ("invalid-mechanism", "not-authorized")
     assert host.run(f"provision-jitsi password {wanted['teachers'][0]}").rc == 1
