@@ -1,9 +1,11 @@
 """Which release of each service a school gets, and from which source.
 
-A version that the school names is taken from the first of its sources that can be had. Without one (in a
-lab workspace only) it is the newest release whose source can be had, and a release that is only fit for the
-lab comes last. What a school has it keeps: the choice is written into ``artifacts.lock``, so that a second
-run changes nothing only because the network changed.
+A version that the school names is taken from the first of its sources that can be had. Without one a new school
+gets the newest; in a lab it is the newest whose source can be had, and a release that is only fit for the lab
+comes last. What a school has it keeps: the choice is written into ``artifacts.lock``, so that a second run changes
+nothing only because the network changed. Nor because provision was updated: without a version in its file a
+school gets the mended releases of the line that it has (4.5.13 after 4.5.12), and a step to another line, which
+no application takes back, only by its name.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,6 +21,7 @@ from provision.artifacts.mirror import Mirror, UrlMirror, listed, mirrors_of, sh
 from provision.artifacts.signatures import fingerprints
 from provision.artifacts.web import Progress, UnreachableError
 from provision.errors import ArtifactError
+from provision.model.catalog import version_key
 from provision.model.service import AptSource, ArchiveSource, NpmSource, ReleaseOffer, Text
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ class Selection:
         note: the release's own note.
         remark: what else should be known, such as that a source could not be checked.
         ended: the day on which upstream stopped mending it, where that is over.
+        installed: the release that the school has, where it is another.
+        newer: the newest release of a later line, where the school's file names no version.
     """
 
     service: str
@@ -49,6 +54,8 @@ class Selection:
     note: Text | None = None
     remark: str = ""
     ended: str = ""
+    installed: str = ""
+    newer: str = ""
 
     @property
     def caution(self) -> Text | None:
@@ -249,7 +256,7 @@ class _Chooser:
             reasons.append(f"{version} from {_KINDS[source.kind]}: {answer.problem}")
         if not candidates and not over:
             system = self._school.hosts[service.host].system
-            reasons.append(f"{service.version or 'no release'} cannot be installed on {system} here")
+            reasons.append(f"{self._wanted(service) or 'no release'} cannot be installed on {system} here")
         reasons += [f"{version}: upstream's support ended on {day}" for version, day in over.items()]
         remedy = self._younger(service) if over and not candidates else self._remedy(candidates)
         return Unavailable(service.id, service.version, tuple(reasons), remedy)
@@ -262,7 +269,7 @@ class _Chooser:
             and not service.accept_end_of_life
             and not self._workspace.municipality.lab
             # Who runs it already must be able to repair it.
-            and not (there and there.installed and there.version == candidate.release.version)
+            and not (there and there.installed and _line(there.version) == _line(candidate.release.version))
         )
 
     def _younger(self, service: "ResolvedService") -> str:
@@ -278,8 +285,9 @@ class _Chooser:
         lab = self._workspace.municipality.lab
         system = self._school.hosts[service.host].system
         releases = entry.releases_for(system, lab=lab, unasked=service.version is None)
-        if service.version is not None:
-            releases = [release for release in releases if release.version == service.version]
+        wanted = self._wanted(service)
+        if wanted is not None:
+            releases = [release for release in releases if release.version == wanted]
         # The newest first, and what is only fit for the lab last.
         releases.sort(key=lambda release: release.lab_only)
         candidates = [_Candidate(release, source) for release in releases for source in release.sources]
@@ -287,6 +295,28 @@ class _Chooser:
         if before is not None:
             candidates.sort(key=lambda candidate: candidate.choice != (before.version, before.kind))
         return iter(candidates)
+
+    def _wanted(self, service: "ResolvedService") -> str | None:
+        """The release that the school is to have; None in a lab: whichever can be had."""
+        before = self._lock.choices.get(self._school.id, {}).get(service.id)
+        if service.named or service.version is None or before is None:
+            return service.version
+        releases = self._entry(service).releases_for(self._school.hosts[service.host].system)
+        mended = [
+            release.version
+            for release in releases
+            if _line(release.version) == _line(before.version)
+            and version_key(release.version) >= version_key(before.version)
+            and (not release.on_request or release.version == before.version)
+        ]
+        # None: this provision does not know the school's line; the newest of another is not what was asked for.
+        return mended[0] if mended else before.version
+
+    def _newer(self, service: "ResolvedService", version: str) -> str:
+        """The newest release of a later line, for a school that names none."""
+        newest = None if service.named else service.version
+        later = newest is not None and version_key(newest) > version_key(version)
+        return newest if newest is not None and later and _line(newest) != _line(version) else ""
 
     def _installed(self, service: "ResolvedService") -> _Candidate | None:
         """What the school has already, if that is what it asks for."""
@@ -352,6 +382,7 @@ class _Chooser:
                 else:
                     files[file.role], checksums[file.role] = got.path, got.sha256
         ended = release.end_of_life if release.is_over() else None
+        before = self._lock.choices.get(self._school.id, {}).get(service.id)
         return Selection(
             service.id,
             release.version,
@@ -362,6 +393,8 @@ class _Chooser:
             release.note,
             remark,
             ended or "",
+            before.version if before and before.installed and before.version != release.version else "",
+            self._newer(service, release.version),
         )
 
     def _obtain(self, file: ArchiveSource.File) -> Obtained:
@@ -467,6 +500,11 @@ class _Chooser:
         return self._workspace.catalog[service.id]
 
 
+def _line(version: str) -> str:
+    """Releases of one line mend each other: 4.5.13 and 4.5.14."""
+    return version.rpartition(".")[0]
+
+
 #: Kinds of sources in a sentence.
 _KINDS = {"apt": "its package repository", "archive": "an archive", "npm": "npm"}
 
@@ -504,7 +542,10 @@ def _record(
                 lock.packages[f"{source.package}@{version}"] = pins
             choices = lock.choices.setdefault(school.id, {})
             before = choices.get(selection.service)
-            if before is None or (before.version, before.kind) != (version, source.kind):
+            # What is installed is known until an apply with another release has ended well.
+            if before is None or not (
+                before.installed or (before.version, before.kind) == (version, source.kind)
+            ):
                 choices[selection.service] = Choice(version=version, kind=source.kind)
 
 

@@ -7,7 +7,7 @@ import typer
 from provision.artifacts import Selection, select
 from provision.cli.options import JsonOption, MirrorOption, SchoolsArgument, WorkspaceOption
 from provision.cli.output import console, emit_json
-from provision.cli.report import checks_table
+from provision.cli.report import checks_table, stepped
 from provision.engine.operation import operation
 from provision.engine.preflight import Check, State
 from provision.engine.preparation import prepare
@@ -111,6 +111,8 @@ def check_school(workspace: Workspace, school_id: str, mirror: str | None) -> li
 def _selected(selection: Selection) -> Check:
     """The release that a service gets, where from, and what has to be known of it."""
     found, remedies = [f"{selection.version} ({selection.origin})"], []
+    if step := stepped(selection):
+        found.append(step)
     if selection.ended:
         found.append(f"upstream's support ended on {selection.ended}")
         remedies.append("plan the upgrade to a newer release")

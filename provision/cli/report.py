@@ -71,6 +71,8 @@ def prepared_notes(prepared: Prepared, target: Console) -> None:
                 f"{selection.service} {selection.version} is for the lab, never for a school: {note}",
                 style="warn",
             )
+        if step := stepped(selection):
+            target.print(step, style="warn" if selection.installed else "quiet", markup=False)
         if selection.ended:
             target.print(ended(selection), style="warn", markup=False)
         if selection.caution:
@@ -80,6 +82,21 @@ def prepared_notes(prepared: Prepared, target: Console) -> None:
                 markup=False,
             )
     left_out(prepared.left_out, target)
+
+
+def stepped(selection: Selection) -> str:
+    """The sentence about another release than the one that is there; empty where there is none."""
+    if selection.installed:
+        return (
+            f"{selection.service}: {selection.installed} → {selection.version}. Its database goes along, and no way "
+            "leads back: have a copy of its data."
+        )
+    if selection.newer:
+        return (
+            f"{selection.service} {selection.version} stays. {selection.newer} is there as well: write version: "
+            f'"{selection.newer}" into the school\'s file to take it.'
+        )
+    return ""
 
 
 def ended(selection: Selection) -> str:

@@ -269,7 +269,11 @@ def _certificates(tls: AcmeTls | ProvidedTls | InternalTls) -> str:
 def _version(service: ResolvedService, school: ResolvedSchool) -> str:
     if service.version is None:
         return "the newest that can be had (lab)"
-    return service.version if school.raw.services[service.id].version else f"{service.version} (the newest)"
+    return (
+        service.version
+        if school.raw.services[service.id].version
+        else f"{service.version} for a new school; what is installed keeps its line"
+    )
 
 
 def _settings(service: ResolvedService, workspace: Workspace) -> Iterable[Text]:

@@ -67,6 +67,8 @@ class ResolvedService:
         host: name of the school's host that it runs on.
         version: the release; None only in a lab whose school names none: the newest whose source answers.
         settings: the role's defaults with the school's settings over them, without the role's prefix.
+        named: whether the school's file names the version. If not, it is the newest, for a school that has none yet:
+            what is installed stays in its line (``artifacts.selection``).
     """
 
     id: str
@@ -76,6 +78,7 @@ class ResolvedService:
     settings: dict[str, Any]
     definition: ServiceDefinition
     accept_end_of_life: bool = False
+    named: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +338,7 @@ def _resolve(
             settings={**entry.settings, **use.settings},
             definition=entry.definition,
             accept_end_of_life=use.accept_end_of_life,
+            named=use.version is not None,
         )
     return ResolvedSchool(
         id=draft.id,

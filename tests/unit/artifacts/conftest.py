@@ -106,6 +106,7 @@ class Place:
             id="pad",
             host="main",
             version=version,
+            named=version is not None,
             definition=definition,
             accept_end_of_life=accept_end_of_life,
         )

@@ -302,6 +302,49 @@ def test_another_version_in_the_school_file_is_followed(place, make, mirror):
     assert place.only(mirror=str(mirror)).version == "3.0"
 
 
+def a_school(place, *releases, newest):
+    """A school, no lab, whose file names no version: the model takes the newest."""
+    place.workspace.municipality.lab = False
+    place.offer(*releases, version=newest)
+    place.school.services["pad"].named = False
+
+
+@pytest.mark.parametrize(
+    ("offered", "taken"),
+    [
+        (["4.5.13", "5.1.6"], "4.5.13"),
+        # The line's mended release.
+        (["4.5.13", "4.5.14", "5.1.6"], "4.5.14"),
+        (["4.5.14", "5.1.6"], "4.5.14"),
+    ],
+)
+def test_a_newer_provision_takes_no_school_to_another_line_unasked(place, make, mirror, offered, taken):
+    file = in_mirror(mirror)
+    a_school(place, make.archive("4.5.13", file), newest="4.5.13")
+    record_installed(place.workspace, place.school, [place.only(mirror=str(mirror))])
+    a_school(place, *[make.archive(version, file) for version in offered], newest=offered[-1])
+    chosen = place.only(mirror=str(mirror))
+    assert (chosen.version, chosen.newer) == (taken, "5.1.6")
+    assert chosen.installed == ("" if taken == "4.5.13" else "4.5.13")
+    # Looking is no installing: what is there is known until it is done.
+    assert place.only(mirror=str(mirror)).installed == chosen.installed
+    place.school.services["pad"].named = True
+    named = place.only(mirror=str(mirror))
+    assert (named.version, named.installed, named.newer) == ("5.1.6", "4.5.13", "")
+
+
+@pytest.mark.parametrize("offered", [["5.1.6"], ["4.5.12", "5.1.6"]])
+def test_a_line_that_this_provision_does_not_know_is_left_for_no_other(place, make, mirror, offered):
+    file = in_mirror(mirror)
+    a_school(place, make.archive("4.5.13", file), newest="4.5.13")
+    record_installed(place.workspace, place.school, [place.only(mirror=str(mirror))])
+    a_school(place, *[make.archive(version, file) for version in offered], newest="5.1.6")
+    chosen, (missing,) = place.select(mirror=str(mirror))
+    assert chosen == []
+    assert "4.5.13 cannot be installed" in missing.reasons[0]
+    assert "Choose another version" in missing.remedy
+
+
 def test_a_release_that_is_not_offered_any_more_is_not_kept(place, make, mirror):
     place.offer(make.archive("2.0", in_mirror(mirror)))
     record_installed(place.workspace, place.school, [place.only(mirror=str(mirror))])
