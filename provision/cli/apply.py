@@ -19,9 +19,16 @@ from provision.cli.options import (
     WorkspaceOption,
     YesOption,
 )
-from provision.cli.output import confirm, console, emit_json, errors, interactive
+from provision.cli.output import console, emit_json, errors, interactive
 from provision.cli.progress import RunDisplay
-from provision.cli.report import prepared_notes, report_json, show_apply, show_concerns, show_plan
+from provision.cli.report import (
+    prepared_notes,
+    report_json,
+    show_apply,
+    show_concerns,
+    show_plan,
+    show_several,
+)
 from provision.engine.operation import Mandate, Operation, operation, refuse_problems
 from provision.engine.preparation import Prepared, prepare
 from provision.engine.report import Estimate, Report
@@ -34,6 +41,12 @@ SkipOption = Annotated[
         "--skip-unavailable", help="Leave out services whose source cannot be reached (lab workspaces only)."
     ),
 ]
+
+
+class DeclinedError(ProvisionError):
+    """Whoever was asked said no."""
+
+    exit_code = 1
 
 
 def register(app: typer.Typer) -> None:
@@ -86,10 +99,9 @@ def apply(
 
     results, failures = each_school(loaded, schools, one)
     if json_output:
-        emit_json(
-            "provision/apply/v1",
-            {"schools": [report_json(*result, diff=False) for result in results], "errors": failures},
-        )
+        shown = [report_json(*result, diff=False) for result in results]
+        left = not_tried(schools, results, failures)
+        emit_json("provision/apply/v1", {"schools": shown, "errors": failures, "not_tried": left})
     raise typer.Exit(exit_code([report for report, _ in results], failures, schools))
 
 
@@ -134,7 +146,9 @@ def _ask(current: Operation, prepared: Prepared) -> Report | None:
         return report
     if report.change_count:
         show_plan(report, prepared, diff=False)
-        confirm(f"Apply these {report.change_count} steps to {prepared.school.name}?", yes=False)
+        question = f"Apply these {report.change_count} steps to {prepared.school.name}?"
+        if not typer.confirm(question, err=True):
+            raise DeclinedError("nothing was changed: the answer was no")
     else:
         console.print(f"{prepared.school.id}: nothing would change; probing its services.")
     return None
@@ -169,8 +183,11 @@ def each_school(
     Returns:
         reports, and the errors of those that were refused, when there are several schools.
 
+    What became of them stands together at the end: a run over many schools is read from there.
+
     Raises:
         ProvisionError: as it came, when there is one school.
+        typer.Abort: one school, and the answer was no.
     """
     from provision.cli.main import report_error
 
@@ -185,6 +202,8 @@ def each_school(
             results.append(one(school))
         except ProvisionError as error:
             if len(schools) == 1:
+                if isinstance(error, DeclinedError):
+                    raise typer.Abort from error
                 raise
             failures.append(
                 {
@@ -198,7 +217,19 @@ def each_school(
             continue
         if results[-1][0].outcome == "cancelled":
             break
+    if len(schools) > 1:
+        show_several(
+            [report for report, _ in results], failures, not_tried(schools, results, failures), errors
+        )
     return results, failures
+
+
+def not_tried(
+    schools: list[str], results: list[tuple[Report, Prepared]], failures: list[dict[str, Any]]
+) -> list[str]:
+    """The schools that had no turn, since a person stopped the run before."""
+    tried = {report.school for report, _ in results} | {failure["school"] for failure in failures}
+    return [school for school in schools if school not in tried]
 
 
 def exit_code(reports: list[Report], failures: list[dict[str, Any]], schools: list[str]) -> int:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from provision.cli.apply import SkipOption, each_school, exit_code, stops
+from provision.cli.apply import SkipOption, each_school, exit_code, not_tried, stops
 from provision.cli.options import JsonOption, MirrorOption, SchoolsArgument, ServiceOption, WorkspaceOption
 from provision.cli.output import emit_json, errors
 from provision.cli.progress import RunDisplay
@@ -58,10 +58,9 @@ def plan(
 
     results, failures = each_school(loaded, schools, one)
     if json_output:
-        emit_json(
-            "provision/plan/v1",
-            {"schools": [report_json(*result, diff=diff) for result in results], "errors": failures},
-        )
+        shown = [report_json(*result, diff=diff) for result in results]
+        left = not_tried(schools, results, failures)
+        emit_json("provision/plan/v1", {"schools": shown, "errors": failures, "not_tried": left})
     code = exit_code([report for report, _ in results], failures, schools)
     if not code and pending_code and any(report.change_count for report, _ in results):
         code = 1

@@ -1,6 +1,6 @@
 """What plan and apply say to people and programs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -176,6 +176,30 @@ def show_apply(report: Report, prepared: Prepared) -> None:
     if report.outcome == "ok":
         for service in prepared.touched:
             console.print(f"  {service.definition.title.en}: https://{service.hostname}/", markup=False)
+
+
+def show_several(
+    reports: Sequence[Report], failures: Sequence[Mapping[str, Any]], left: Sequence[str], target: Console
+) -> None:
+    """What became of several schools: how many went well, and a line for each other one.
+
+    Args:
+        failures: of schools that were refused, as the JSON output has them.
+        left: schools that had no turn.
+    """
+    good = sum(report.outcome == "ok" for report in reports)
+    target.print(
+        f"── {good} of {len(reports) + len(failures) + len(left)} schools went well",
+        style="name",
+        markup=False,
+    )
+    others = [(one.school, one.outcome, one.message) for one in reports if one.outcome != "ok"]
+    others += [(one["school"], "refused", one["error"]) for one in failures]
+    others += [(school, "not tried", "") for school in left]
+    for school, outcome, message in others:
+        target.print(
+            f"  {school}: {outcome}" + (f": {message}" if message else ""), style="warn", markup=False
+        )
 
 
 def report_json(report: Report, prepared: Prepared, *, diff: bool = True) -> dict[str, Any]:

@@ -90,6 +90,7 @@ class Operation:
         self._run: Run | None = None
         self._stop = threading.Event()
         self._stop_reason = ""
+        self._line_lost = False
         self._record_fault = ""
         #: The run that the lock on the servers names; in the record it may go on under an earlier one's id.
         self._held_as = prepared.run_id
@@ -147,6 +148,7 @@ class Operation:
         self._stack.close()
 
     def _lost(self) -> None:
+        self._line_lost = True
         self.cancel("the connection to the school was lost")
 
     def cancel(self, reason: str) -> None:
@@ -262,7 +264,7 @@ class Operation:
     def _note_what_may_be_cut(self, report: Report) -> None:
         """A run with ``--force`` that never heard how its last step ended: it may have cut lessons."""
         lost = report.failure is not None and report.failure.status == "unreachable"
-        if not self.mandate.force or not (lost or report.outcome == "cancelled"):
+        if not self.mandate.force or not (lost or self._line_lost or report.outcome == "cancelled"):
             return
         carrying = {service.host: service.id for service in self.prepared.services if service.definition.busy}
         for host, service in sorted(carrying.items()):
@@ -390,7 +392,8 @@ class Operation:
             report.remedy = remedy_for(report.message, report.school)
 
     def _cancelled(self, report: Report) -> None:
-        report.outcome = "cancelled"
+        # A person who stops a run means the schools behind it as well; a line that is lost says nothing of them.
+        report.outcome = "failed" if self._line_lost else "cancelled"
         report.message = self._stop_reason or "the run was stopped"
         report.remedy = (
             "nothing was changed"

@@ -292,6 +292,23 @@ def test_a_stop_ends_the_patience_of_the_probes(tmp_path: Path) -> None:
     assert any("python3: not found" in result.measured for result in results)
 
 
+@pytest.mark.parametrize(("lost", "outcome"), [(True, "failed"), (False, "cancelled")])
+def test_a_line_that_is_lost_is_no_person_who_stops_the_run(
+    made: Callable[..., Operation], monkeypatch: pytest.MonkeyPatch, lost: bool, outcome: str
+) -> None:
+    current = made()
+
+    def execute(_: FakeRun) -> RunResult:
+        current._lost() if lost else current.cancel("stopped by Ctrl-C")
+        return RunResult("canceled")
+
+    monkeypatch.setattr(FakeRun, "execute", execute)
+    report = current.apply(nothing)
+    assert report.outcome == outcome
+    assert "finish with provision apply" in report.remedy
+    assert list_runs(current.prepared.workspace.runs_dir)[0]["outcome"] == outcome
+
+
 def test_no_secret_reaches_the_report_or_the_record(
     made: Callable[..., Operation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
