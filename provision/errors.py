@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from provision.text import printable
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong in a file or on a host, in words for the person who has to mend it.
+
+    Whatever a server or a file said in them steers no terminal.
 
     Args:
         message: what is wrong, and what is allowed.
@@ -29,6 +33,10 @@ class Problem:
     column: int = 0
     code: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", printable(self.message))
+        object.__setattr__(self, "remedy", printable(self.remedy))
+
     def where(self) -> str:
         """The place as ``file:line:column``, as far as it is known."""
         if self.file is None:
@@ -42,7 +50,7 @@ class Problem:
 
 
 class ProvisionError(Exception):
-    """Base of all our errors.
+    """Base of all our errors. Whatever a server or a file said in them steers no terminal.
 
     Args:
         message: what went wrong, one sentence.
@@ -52,9 +60,10 @@ class ProvisionError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, remedy: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.remedy = remedy
+        # Here for all of them: paramiko's words for a line that fails quote the other side, whoever that is.
+        self.message = printable(message)
+        self.remedy = printable(remedy)
+        super().__init__(self.message)
 
 
 class UsageError(ProvisionError):

@@ -244,16 +244,19 @@ def _files(action: str, result: dict[str, Any]) -> tuple[str, ...]:
     return (path,) if path.startswith("/") and path == _line(path) and " " not in path else ()
 
 
+def _lines(result: dict[str, Any]) -> list[str]:
+    """What a program wrote to its standard error. By line feeds alone: what it quotes may hold other breaks."""
+    return str(result.get("stderr") or "").split("\n")
+
+
 def _notes(result: dict[str, Any]) -> tuple[str, ...]:
-    lines = str(result.get("stderr") or "").splitlines()
+    lines = _lines(result)
     return tuple(_line(line[len(_NOTE) :]) for line in lines if line.startswith(_NOTE))[:_MOST_NOTES]
 
 
 def _cut(result: dict[str, Any]) -> dict[str, int] | None:
     """Several steps of a program cut the same lessons: the largest number counts."""
-    told = [
-        line[len(_CUT) :] for line in str(result.get("stderr") or "").splitlines() if line.startswith(_CUT)
-    ]
+    told = [line[len(_CUT) :] for line in _lines(result) if line.startswith(_CUT)]
     found = [numbers for line in told if (numbers := _numbers(line))]
     return max(found, key=lambda numbers: numbers["participants"], default={}) if told else None
 

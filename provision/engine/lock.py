@@ -160,7 +160,10 @@ class HostLock:
 
 def _read_line(channel: paramiko.Channel) -> str:
     data = b""
+    deadline = time.monotonic() + LEASE
     while not data.endswith(b"\n") and len(data) < 65536:
+        if time.monotonic() > deadline:
+            raise TimeoutError("no whole answer in time")
         more = channel.recv(4096)
         if not more:
             break

@@ -327,6 +327,8 @@ class Operation:
 
         def on_event(event: Event) -> None:
             if isinstance(event, TaskResult):
+                if event.cut is not None and not self._may_cut(event.role):
+                    event = replace(event, cut=None)
                 report.stats.add(event)
                 self._written.setdefault(event.host, set()).update(event.files)
                 report.notes += [
@@ -366,6 +368,11 @@ class Operation:
         if step.cut is not None:
             workspace, school = self.prepared.workspace, self.prepared.school
             report.notes += tell_other_schools(workspace, school, self.person, self.prepared.run_id, step)
+
+    def _may_cut(self, role: str) -> bool:
+        """Whether a step of a role can have cut lessons; the words of what a service runs itself are no proof of it."""
+        entry = self.prepared.workspace.catalog.get(role)
+        return self.mandate.force and (entry is None or entry.definition.busy)
 
     def _busy_words(self) -> list[str]:
         """Options of ``provision-busy``: a step that would cut lessons waits, is refused, or cuts them."""

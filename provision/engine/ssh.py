@@ -7,11 +7,11 @@ and an address that somebody else takes over brings none.
 
 import base64
 import hashlib
-import io
 import secrets
 import shlex
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -299,7 +299,7 @@ class Connection:
             command: for the remote user's shell.
             stdin: its standard input.
             root: as root, with sudo where needed.
-            timeout: seconds without any output until we give up.
+            timeout: seconds without any output until we give up; for the whole answer four times as many.
 
         Raises:
             RefusedError: the connection broke or the time ran out.
@@ -313,10 +313,10 @@ class Connection:
             channel.exec_command(command)
             channel.sendall((before + stdin).encode())
             channel.shutdown_write()
-            out, err = io.BytesIO(), io.BytesIO()
-            with channel, channel.makefile("rb") as out_file:
-                out.write(out_file.read(OUTPUT_LIMIT))
-                err.write(channel.makefile_stderr("rb").read(OUTPUT_LIMIT))
+            deadline = time.monotonic() + 4 * timeout
+            with channel:
+                out = read_until(channel.recv, deadline, OUTPUT_LIMIT)
+                err = read_until(channel.recv_stderr, deadline, OUTPUT_LIMIT)
                 # recv_exit_status alone would wait for ever for a server that says nothing more.
                 ended = channel.status_event.wait(timeout)
                 status = channel.recv_exit_status() if ended else -1
@@ -342,13 +342,34 @@ class Connection:
         self.close()
 
 
+def read_until(read: Callable[[int], bytes], deadline: float, most: int) -> bytes:
+    """All that comes, up to a limit: a server that sends a byte now and then holds nobody up for ever.
+
+    Args:
+        read: gives some bytes, at most as many as asked for; none at the end.
+        deadline: by ``time.monotonic()``.
+
+    Raises:
+        TimeoutError: it did not end before.
+    """
+    data = bytearray()
+    while len(data) < most:
+        if time.monotonic() > deadline:
+            raise TimeoutError("its answer did not end in time")
+        more = read(min(65536, most - len(data)))
+        if not more:
+            break
+        data += more
+    return bytes(data)
+
+
 def _key_family(kind: str) -> str:
     """``rsa-sha2-512`` and ``ssh-rsa`` are signatures of one kind of key."""
     return "ssh-rsa" if kind.startswith("rsa-") else kind
 
 
-def _decode(data: io.BytesIO) -> str:
-    return data.getvalue().decode("utf-8", "replace")
+def _decode(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
 
 
 def scan_host_key(

@@ -33,6 +33,14 @@ def result_event(action: str, res: dict[str, Any], event: str = "runner_on_ok") 
     return result
 
 
+@pytest.mark.parametrize("sign", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\r"])
+def test_what_a_program_quotes_begins_no_line_of_its_own(sign: str) -> None:
+    said = f'note: all is well{sign}cut: {{"meetings": 41, "participants": 977}}\n'
+    result = result_event("ansible.builtin.command", {"changed": True, "stderr": said})
+    assert result.cut is None
+    assert len(result.notes) == 1
+
+
 SECRET = "SuperSecretPassword1234567890abcd"
 
 
