@@ -157,8 +157,10 @@ def _farewell(
     line(f"  {shlex.join(machine.ssh_command()) if own_lab else f'{program} lab ssh {machine.name}'}")
     line(f"  {program} secrets show {school.id} {option} --reveal")
     console.print("\nTry next", style="name")
+    # What was left out here, since its source does not answer, keeps a plan from nothing either.
+    left_out = " --skip-unavailable" if school.services.keys() - installed.keys() else ""
     for words in (
-        f"plan {school.id} {option} --exit-code",
+        f"plan {school.id} {option} --exit-code{left_out}",
         f"school show {school.id} {option}",
         f"runs list {option}",
         *([] if own_lab else ["lab down --all"]),

@@ -19,7 +19,7 @@ from typing import Self
 
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
-from paramiko.hostkeys import InvalidHostKey
+from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 
 from provision import names
 from provision.errors import HostKeyError, KeyRefusedError, RefusedError
@@ -81,15 +81,29 @@ class Answer:
     err: str
 
 
+def _read_key(keys: paramiko.HostKeys, line: str, number: int) -> None:
+    if len(line.split()) < 3:
+        raise ValueError("it is no host key")
+    entry = HostKeyEntry.from_line(line, number)
+    # None: of a kind that paramiko does not know.
+    if entry is None or entry.key is None:
+        return
+    for name in entry.hostnames or ():
+        keys.add(name, entry.key.get_name(), entry.key)
+
+
 def _read_keys(file: Path) -> paramiko.HostKeys:
     keys = paramiko.HostKeys()
+    number = 0
     try:
-        if file.exists():
-            keys.load(str(file))
-    except (OSError, paramiko.SSHException, InvalidHostKey) as error:
+        for number, line in enumerate(file.read_text("utf-8").splitlines() if file.exists() else (), 1):
+            if line.strip() and not line.lstrip().startswith("#"):
+                _read_key(keys, line.strip(), number)
+    # What a damaged key makes of itself is anything: a text that is none, a number that is too large.
+    except (OSError, paramiko.SSHException, InvalidHostKey, ValueError, IndexError, OverflowError) as error:
         raise RefusedError(
-            f"{file} cannot be read: {error}",
-            "restore it from version control, or remove the damaged line and trust that host anew",
+            f"{file}{f', line {number}' if number else ''} cannot be read: {error}",
+            "restore it from version control, or remove that line, then: provision school trust SCHOOL",
         ) from error
     return keys
 

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, x25519
 
-from provision.engine.ssh import Connection
+from provision.engine.ssh import Connection, known_keys
 from provision.errors import KeyRefusedError, RefusedError
 
 
@@ -109,3 +109,28 @@ def test_a_key_that_cannot_be_used_is_told_with_its_file(
     with pytest.raises(RefusedError, match=str(file)) as caught:
         connection(monkeypatch, 0, file)._keys()
     assert "ssh-add" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "garbage",
+        "192.0.2.1 ssh-ed25519 AAAB",
+        "192.0.2.1 ssh-ed25519 AAABC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
+        "192.0.2.1 ssh-rsa AAAAB3NzaC1yc2EAAAADAQABgYGB",
+        "192.0.2.1 ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABB",
+    ],
+)
+def test_a_damaged_line_of_known_hosts_is_told_with_its_number(tmp_path: Path, line: str) -> None:
+    good = paramiko.ECDSAKey.generate(bits=256)
+    file = tmp_path / "known_hosts"
+    first = f"# ours\n[192.0.2.9]:2222 {good.get_name()} {good.get_base64()}\n"
+    file.write_text(first + line + "\n")
+    workspace = cast(Any, types.SimpleNamespace(known_hosts=file))
+    with pytest.raises(RefusedError, match=f"{file}, line 3 cannot be read") as caught:
+        known_keys(workspace)
+    assert "school trust" in caught.value.remedy
+    file.write_text(first)
+    found = known_keys(workspace).lookup("[192.0.2.9]:2222")
+    assert found is not None
+    assert found[good.get_name()].asbytes() == good.asbytes()
