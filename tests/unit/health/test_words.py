@@ -189,15 +189,21 @@ def untold(texts: Iterator[str], said: tuple[Sentence, ...] = ()) -> list[str]:
     return sorted(text for text in shown if not _NO_WORDS.match(text) and heard(text, said).ca == text)
 
 
+def programs_of(service: str) -> list[Path]:
+    """The programs that a service asks itself with, and what they share with others of their role."""
+    names = {probe.program for probe in CATALOG[service].definition.probes if isinstance(probe, OwnProbe)}
+    files = [file for file in paths.ROLES.glob("*/files/*") if file.name in names]
+    assert len(files) == len(names)
+    return [*files, *(shared for file in files for shared in file.parent.glob("provision_*.py"))]
+
+
 @pytest.mark.parametrize("service", SAID)
 def test_all_that_a_services_own_programs_word_is_told_in_catalan(service: str) -> None:
-    programs = {probe.program for probe in CATALOG[service].definition.probes if isinstance(probe, OwnProbe)}
-    files = [file for file in paths.ROLES.glob("*/files/*") if file.name in programs]
-    assert len(files) == len(programs)
-    for file in files:
-        texts = list(spoken(file, ("said", "FaultError", "SilentError")))
-        assert len(texts) > 3
-        assert untold(iter(texts), SAID[service]) == []
+    texts = [
+        text for file in programs_of(service) for text in spoken(file, ("said", "FaultError", "SilentError"))
+    ]
+    assert len(texts) > 3
+    assert untold(iter(texts), SAID[service]) == []
 
 
 def test_all_that_the_probe_itself_words_is_told_in_catalan() -> None:
@@ -210,10 +216,7 @@ def test_all_that_the_probe_itself_words_is_told_in_catalan() -> None:
 
 @pytest.mark.parametrize("service", SAID)
 def test_a_sentence_of_a_service_is_one_that_its_programs_say(service: str) -> None:
-    programs = {probe.program for probe in CATALOG[service].definition.probes if isinstance(probe, OwnProbe)}
-    text = "".join(
-        file.read_text(encoding="utf-8") for file in paths.ROLES.glob("*/files/*") if file.name in programs
-    )
+    text = "".join(file.read_text(encoding="utf-8") for file in programs_of(service))
     for sentence in SAID[service]:
         words = [part.strip(" :;,(){}") for part in re.split(r"\{[a-z]+\}", sentence.en)]
         missing = [
