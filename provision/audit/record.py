@@ -9,6 +9,7 @@ import contextlib
 import getpass
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -108,6 +109,26 @@ def _git(directory: Path, *arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def lacks(directory: Path, commit: str) -> bool:
+    """Whether a clone has not come to a commit yet: it does not know it, or stands behind it.
+
+    A history that was written anew, or a branch beside it, is no clone that lags behind.
+
+    Args:
+        directory: in the clone; where there is none, nothing is lacking.
+        commit: as ``Revision`` has it; another text is none.
+    """
+    if not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", commit):
+        return False
+    head = _git(directory, "rev-parse", "HEAD")
+    if not head or head == commit:
+        return False
+    if not _git(directory, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"):
+        return True
+    # Both prints of one commit: HEAD is where they meet.
+    return _git(directory, "merge-base", "HEAD", commit) == head
 
 
 @dataclass(frozen=True, slots=True)

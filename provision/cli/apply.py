@@ -79,6 +79,10 @@ def apply(
     force: Annotated[
         bool, typer.Option("--force", help="Cut the lessons that go on, where a step needs a restart.")
     ] = False,
+    older: Annotated[
+        bool,
+        typer.Option("--older", help="Apply although a colleague has applied newer files, and undo those."),
+    ] = False,
     json_output: JsonOption = False,
 ) -> None:
     """Bring schools into their wanted state.
@@ -90,7 +94,7 @@ def apply(
     if not yes and (json_output or not interactive()):
         raise UsageError("there is nobody to ask", "look first with: provision plan SCHOOL, then give --yes")
 
-    mandate = Mandate(why=why, ticket=ticket, wait=60 * wait, force=force)
+    mandate = Mandate(why=why, ticket=ticket, wait=60 * wait, force=force, older=older)
 
     def one(school: str) -> tuple[Report, Prepared]:
         return _apply_one(

@@ -446,6 +446,17 @@ class LogBook:
                 found.append((entry.index, run, run in started))
         return found[::-1]
 
+    def last_begun(self) -> e.Entry | None:
+        """The intent of the newest run that had begun."""
+        begun = set()
+        for entry in self._writer.log.backwards():
+            run = str(entry.data.get("run", ""))
+            if entry.type == e.RunStarted.type:
+                begun.add(run)
+            elif entry.type == e.RunIntent.type and run in begun:
+                return entry
+        return None
+
     def cosigned_beyond(self, index: int) -> list[e.Cosigner]:
         """The cosignatures over an entry that meet the policy's quorum; empty as long as they do not."""
         witnesses = self._writer.log.policy.witnesses

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from provision.audit import tasks_of
+from provision.audit.log import log_directory
 from provision.errors import ProvisionError
 from provision.health.answers import ANSWER_LIMIT, PARTS, Answer
 from provision.health.judging.host import ManagedFile
@@ -121,14 +122,17 @@ def as_step(host: str, files: Sequence[ManagedFile]) -> dict[str, Any]:
 def managed_files(workspace: Workspace, school: str) -> Mapping[str, tuple[ManagedFile, ...]]:
     """By host, the files as the newest run left them that noted it; empty where none did.
 
+    Of colleagues' runs too: their detail comes with the log, their ``runs`` by version control or not at all.
+
     Raises:
         ProvisionError: a run's record is damaged.
     """
-    runs = sorted((workspace.runs_dir / school).glob("*/run.json"), reverse=True)
+    details = log_directory(workspace.path, school) / "detail"
+    runs = sorted((file.stem for file in details.glob("*.jsonl")), reverse=True)
     for run in runs[:_RUNS_BACK]:
         found = {
             str(step["host"]): _parsed(step["details"])
-            for step in tasks_of(run.parent)
+            for step in tasks_of(workspace.runs_dir / school / run)
             if step.get("name") == STEP and isinstance(step.get("details"), list)
         }
         if found:

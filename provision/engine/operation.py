@@ -15,6 +15,7 @@ from provision.artifacts import Selection, record_installed
 from provision.audit import FileRecorder, Person, Revision, RunIntent, RunOutcome, RunRecorder, now
 from provision.audit.detail import DetailStore
 from provision.audit.log import log_directory
+from provision.audit.record import lacks
 from provision.engine.connections import Connections
 from provision.engine.cut_lessons import tell_other_schools
 from provision.engine.events import Event, TaskResult
@@ -49,6 +50,7 @@ class Mandate:
         wait: seconds to wait for the school's cosignature, where it must agree, and for the end of lessons before a
             step that would cut them.
         force: such a step cuts them.
+        older: a colleague has applied newer files, and they are to be undone.
     """
 
     why: str = ""
@@ -56,6 +58,7 @@ class Mandate:
     confirmed: bool = False
     wait: float = 0.0
     force: bool = False
+    older: bool = False
 
 
 class Operation:
@@ -140,9 +143,13 @@ class Operation:
             wait=lambda: self.mandate.wait,
             stopped=self._stop.is_set,
             content=lambda: content_hashes(prepared),
+            lacks=None if self.mandate.older or prepared.workspace.municipality.lab else self._lacks,
         )
         stack.callback(recorder.close)
         return recorder
+
+    def _lacks(self, commit: str) -> bool:
+        return lacks(self.prepared.workspace.path, commit)
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()

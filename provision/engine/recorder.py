@@ -38,6 +38,7 @@ class LoggedRecorder:
         wait: Callable[[], float] = lambda: 0.0,
         stopped: Callable[[], bool] = lambda: False,
         content: Callable[[], Mapping[str, str]] | None = None,
+        lacks: Callable[[str], bool] | None = None,
     ) -> None:
         self._book = book
         self._files = files
@@ -45,6 +46,7 @@ class LoggedRecorder:
         self._wait = wait
         self._stopped = stopped
         self._content = content
+        self._lacks = lacks
         self._intent: RunIntent | None = None
         self._index = -1
         self._entered = False
@@ -69,9 +71,11 @@ class LoggedRecorder:
 
         Raises:
             ProvisionError: the log cannot be written, or contradicts the copy on the server.
+            RefusedError: a colleague has applied what these files have not.
         """
         self._book.__enter__()
         self._entered = True
+        self._check_revision()
         run = intent.run
         for index, other, started in self._book.open_intents():
             if not started and self._school.audit.strict and self._same(index, intent):
@@ -79,6 +83,18 @@ class LoggedRecorder:
                 continue
             self._close_open(other, "broken off" if started else "withdrawn")
         return run
+
+    def _check_revision(self) -> None:
+        """A clone that was not pulled would undo what a colleague has applied: keys of people who left, for one."""
+        last = self._book.last_begun()
+        commit = str((last.data.get("workspace") or {}).get("commit", "")) if last is not None else ""
+        if last is not None and self._lacks is not None and self._lacks(commit):
+            raise RefusedError(
+                f"{last.data['actor']['name']} applied revision {commit[:12]} of the workspace on {last.time[:10]}, "
+                "and these files are older",
+                "nothing was changed. Get the newer ones first: git pull (whoever applied them must have pushed). To "
+                "undo them all the same: --older",
+            )
 
     def _same(self, index: int, intent: RunIntent) -> bool:
         """Whether a waiting intent says the same but for its run and its time."""

@@ -81,12 +81,14 @@ class Desk:
         wait: float = 0.0,
         stopped: Callable[[], bool] = lambda: False,
         content: Callable[[], Mapping[str, str]] | None = None,
+        lacks: Callable[[str], bool] | None = None,
     ) -> LoggedRecorder:
         details = DetailStore(self.place / "detail")
         files = FileRecorder(self.workspace.runs_dir, details, Redactor({"api_key": SECRET}).data)
         return LoggedRecorder(
-            book or self.book(), files, self.school, wait=lambda: wait, stopped=stopped, content=content
-        )
+            book or self.book(), files, self.school,
+            wait=lambda: wait, stopped=stopped, content=content, lacks=lacks,
+        )  # fmt: skip
 
     def types(self, start: int = 0) -> list[str]:
         return [entry.type for entry in self.log.entries(start)]

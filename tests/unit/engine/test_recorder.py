@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from provision.audit import Person
 from provision.audit import entries as e
 from provision.audit.cosigners import add_witness
 from provision.audit.log import LogError, LogWriter
+from provision.audit.record import lacks
 from provision.engine import logbook as logbook_module
 from provision.engine import operation as operation_module
 from provision.engine.events import Event, TaskResult
@@ -210,6 +212,54 @@ def test_a_run_that_a_colleague_left_open_is_closed_on_this_machine(desk: Desk) 
     broken_off(colleague, "r2")
     a_run(desk, "r3")
     assert ends(desk)[-2:] == [("r2", "broken off"), ("r3", "ok")]
+
+
+def test_files_that_a_colleague_has_applied_newer_ones_of_are_not_applied(desk: Desk) -> None:
+    a_run(desk, "r1")
+    size = desk.log.size
+    asked: list[str] = []
+
+    def older(commit: str) -> bool:
+        asked.append(commit)
+        return True
+
+    with at_work(desk.recorder(lacks=older)) as recorder:
+        with pytest.raises(RefusedError, match="Ada Administradora applied revision aaaaaaaaaaaa") as caught:
+            recorder.resume(an_intent("r2"))
+        assert "git pull" in caught.value.remedy
+        assert "--older" in caught.value.remedy
+    assert (asked, desk.log.size) == (["a" * 40], size)
+
+
+def test_a_clone_lacks_what_it_does_not_know_or_stands_behind(tmp_path: Path) -> None:
+    def git(place: str, *words: str) -> str:
+        who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+        done = subprocess.run(
+            ["git", "-C", str(tmp_path / place), *who, *words], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    def commit(place: str, name: str) -> str:
+        (tmp_path / place / name).touch()
+        git(place, "add", ".")
+        git(place, "commit", "-qm", name)
+        return git(place, "rev-parse", "HEAD")
+
+    (tmp_path / "ada").mkdir()
+    git("ada", "init", "-q")
+    first = commit("ada", "one")
+    git(".", "clone", "-q", "ada", "berta")
+    second = commit("ada", "two")
+    berta = tmp_path / "berta"
+    assert (lacks(berta, first), lacks(berta, second)) == (False, True)
+    git("berta", "fetch", "-q")
+    assert lacks(berta, second)
+    # She goes on beside it, as after a history that was written anew: nothing of hers is merely older.
+    third = commit("berta", "three")
+    assert not lacks(berta, second)
+    assert lacks(tmp_path / "ada", third)
+    assert not lacks(tmp_path, second), "no version control"
+    assert not lacks(berta, "--help")
 
 
 # --- a school that must agree ----------------------------------------------------------------------------------------
