@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,7 @@ def prepare(
         certificates |= ensure_shared_certificates(workspace, school, common, store=store)
     values = store.load(school.id)
     store.check_names(school.id, values)
+    school = _narrowed(school, only)
     return Prepared(
         workspace=workspace,
         school=school,
@@ -129,6 +130,13 @@ def prepare(
         certificates=certificates,
         secrets=store,
     )
+
+
+def _narrowed(school: ResolvedSchool, only: Sequence[str]) -> ResolvedSchool:
+    """A run of some services needs no shared server of others: it may be off, or held by a colleague."""
+    needed = {school.services[name].host for name in only}
+    hosts = {name: host for name, host in school.hosts.items() if name in needed or not host.shared}
+    return replace(school, hosts=hosts) if only else school
 
 
 #: The lock file, to be looked at only.

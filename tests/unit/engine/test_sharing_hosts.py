@@ -20,6 +20,7 @@ from provision.cli.main import app
 from provision.engine.cut_lessons import tell_other_schools
 from provision.engine.events import TaskResult
 from provision.engine.lock import _describe
+from provision.engine.preparation import _narrowed
 from provision.engine.variables import build_inventory
 from provision.errors import ConfigurationError, Problem
 from provision.model import Workspace, load_workspace
@@ -344,3 +345,12 @@ def test_school_show_says_plainly_what_schools_have_in_common(place: Path) -> No
     )
     assert data["hosts"]["video"]["shared"] is True
     assert data["hosts"]["main"]["shared"] is False
+
+
+def test_a_run_of_one_service_needs_no_shared_server_of_others(place: Path) -> None:
+    loaded = load_workspace(place)
+    resolved = loaded.school("escola1")
+    others = [name for name, use in resolved.services.items() if not resolved.is_shared(use)]
+    assert set(_narrowed(resolved, others).hosts) == set(resolved.own_hosts)
+    assert set(_narrowed(resolved, ["bigbluebutton"]).hosts) == set(resolved.hosts)
+    assert _narrowed(resolved, []).hosts == resolved.hosts
