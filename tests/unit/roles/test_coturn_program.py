@@ -235,6 +235,22 @@ def test_a_relay_is_opened_and_given_back_at_once(turn: Turn, asked: Callable[[]
     assert turn.relays == set()
 
 
+@pytest.mark.parametrize(("said", "answers"), [(b"\1", False), (b"\1\1" + bytes(18), True)])
+def test_half_an_answer_is_none(program: types.ModuleType, said: bytes, answers: bool) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
+        port.bind(("127.0.0.1", 0))
+        program.PORT = port.getsockname()[1]  # type: ignore[attr-defined]
+
+        def serve() -> None:
+            _, who = port.recvfrom(2048)
+            port.sendto(said, who)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert program.answers() is answers
+        thread.join()
+
+
 def test_a_turn_server_that_says_nothing_is_silent_and_a_relay_that_it_may_have_opened_is_given_back(
     program: types.ModuleType, turn: Turn, asked: Callable[[], dict[str, str]]
 ) -> None:
