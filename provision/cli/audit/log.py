@@ -20,7 +20,7 @@ from provision.audit.tlog.tree import TreeError, verify_consistency
 from provision.audit.words import Fields, Language, moment, sentence
 from provision.cli.audit.places import LogArgument, Place, open_place
 from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, language
-from provision.cli.output import console, emit_json, errors
+from provision.cli.output import console, emit_json, errors, reader_gone
 from provision.errors import UsageError
 from provision.text import printable
 
@@ -117,6 +117,8 @@ def log(
         try:
             for entry in chosen(following(place.log), selection):
                 _print([entry], words, place.zone, as_json=json_output)
+                if reader_gone():
+                    return
         except KeyboardInterrupt:
             return
     elif not found:
