@@ -69,7 +69,6 @@ class Operation:
         verb: what will be done; ``apply`` takes the school for itself.
         recorder: gets the record; the audit log and files in the workspace where it is not given.
         mandate: on whose word an ``apply`` goes on; may be replaced until then.
-        preflight: how preflight's findings are shown; may raise to stop.
     """
 
     def __init__(
