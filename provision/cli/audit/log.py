@@ -88,7 +88,8 @@ def log(
     Options that are given several times mean any of their values; different options must all fit.
     With --follow, --json prints one document a line.
     """
-    place, words = open_place(where, workspace), language(lang)
+    place = open_place(where, workspace)
+    words = language(lang, place.workspace, programs=json_output)
     first, last = period(since, until, place.zone)
     selection = Selection(
         as_written(first),
@@ -150,7 +151,8 @@ def show(
     json_output: JsonOption = False,
 ) -> None:
     """Show one entry, or a run as a whole: what was announced, who, from which revision, what changed, how it ended."""
-    place, words = open_place(where, workspace), language(lang)
+    place = open_place(where, workspace)
+    words = language(lang, place.workspace, programs=json_output)
     _notes(place)
     entry = _entry(place.log, what)
     if entry is not None:

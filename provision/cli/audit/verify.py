@@ -91,8 +91,8 @@ def verify_command(
 
     Exit code 0 if all is well, else 1.
     """
-    words = language(lang)
     place = open_place(where, workspace)
+    words = language(lang, place.workspace, programs=json_output)
     verdict = verify(
         place.log.directory,
         read_policy(policy) if policy else None,
