@@ -29,7 +29,7 @@ from provision.cli.report import (
     show_plan,
     show_several,
 )
-from provision.engine.operation import Mandate, Operation, operation, refuse_problems
+from provision.engine.operation import Mandate, Operation, refuse_problems
 from provision.engine.preparation import Prepared, prepare
 from provision.engine.report import Estimate, Report
 from provision.errors import ProvisionError, UsageError
@@ -123,7 +123,7 @@ def _apply_one(
     prepared = prepare(workspace, school, only=only, mirror=mirror, skip_unavailable=skip)
     if not quiet:
         prepared_notes(prepared, errors)
-    with operation(prepared, "apply", mandate=mandate) as current:
+    with Operation(prepared, "apply", mandate=mandate) as current:
         checks = current.look(sources=not yes)
         if not quiet:
             show_concerns(checks, errors)

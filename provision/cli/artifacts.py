@@ -127,15 +127,19 @@ def lock(
 @app.command(
     "fetch",
     epilog="Examples: provision artifacts fetch escola-mar · "
-    "provision artifacts fetch --to /media/stick/provision, then at the school: "
+    "provision artifacts fetch --output /media/stick/provision, then at the school: "
     "provision apply escola-mar --mirror /media/stick/provision",
 )
 def fetch(
     school: SchoolOption = None,
-    to: Annotated[
+    output: Annotated[
         Path | None,
         typer.Option(
-            "--to", metavar="DIR", help="Make this directory a mirror with the files.", show_default=False
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Make this directory a mirror with the files.",
+            show_default=False,
         ),
     ] = None,
     workspace: WorkspaceOption = None,
@@ -147,8 +151,8 @@ def fetch(
     schools = [place.school(school)] if school else list(place.schools.values())
     with _progress() as report:
         result = fetch_all(place, schools, mirror=mirror, progress=report)
-    if to is not None:
-        copy_to_mirror(result.files, to)
+    if output is not None:
+        copy_to_mirror(result.files, output)
     if json_output:
         emit_json(
             "provision/artifacts-fetch/v1",
@@ -156,7 +160,7 @@ def fetch(
                 "files": [
                     {
                         "name": item.name,
-                        "path": str(to / item.name if to is not None else item.path),
+                        "path": str(output / item.name if output is not None else item.path),
                         "sha256": item.sha256,
                         "size": item.size,
                         "source": item.source,
@@ -172,8 +176,8 @@ def fetch(
         console.print(f"✓ {got.name} ({got.size / 1e6:.1f} MB, {got.source})", style="good", markup=False)
     for _, reason in result.failed:
         console.print(f"✗ {reason}", style="bad", markup=False)
-    if to is not None:
-        console.print(f"{to} is a mirror now: use it with --mirror {to}", markup=False)
+    if output is not None:
+        console.print(f"{output} is a mirror now: use it with --mirror {output}", markup=False)
     if result.elsewhere:
         console.print("Not in a mirror, since the school's server reads it itself:", style="quiet")
         for line in result.elsewhere:

@@ -197,8 +197,7 @@ def health(
                 )
             key = _private_key(identity)
             asked = [as_support(school, key) for school in asked]
-        leading: Language = loaded.municipality.languages[0]
-        words = language(lang, "en" if chosen is Format.json else leading)
+        words = language(lang, loaded, programs=chosen is Format.json)
         while True:
             began = time.monotonic()
             with errors.status(TEXTS[words]["asking"]):
@@ -236,7 +235,7 @@ def history_command(
     if json_output:
         emit_json(HISTORY_SCHEMA, history_document(there.id, found, limit))
         return
-    words = language(lang, loaded.municipality.languages[0])
+    words = language(lang, loaded)
     show_history(there.id, found, console, words, ZoneInfo(there.timezone), limit)
 
 

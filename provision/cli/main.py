@@ -1,14 +1,13 @@
 """The ``provision`` command: the commands together, and the one place where errors become exit codes."""
 
-import os
 import sys
-from typing import Annotated, ClassVar, NoReturn
+from typing import Annotated, Any, ClassVar, NoReturn
 
 import typer
 
 import provision
 from provision.cli.lazy import LazyGroup
-from provision.cli.output import console, emit_json, errors, json_wanted
+from provision.cli.output import console, emit_json, errors, json_wanted, outlive_readers
 from provision.errors import ConfigurationError, ProvisionError, RefusedError
 
 _EPILOG = (
@@ -25,6 +24,23 @@ COMMANDS = (
 
 class _Commands(LazyGroup):
     modules: ClassVar = {name: f"provision.cli.{name}" for name in COMMANDS}
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; what Typer would end with no word is said here."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, typer.Abort) as error:
+            if isinstance(error, typer.Abort) and not isinstance(error.__context__, KeyboardInterrupt):
+                # The answer was no.
+                raise
+            errors.print("Stopped.", style="warn")
+            raise typer.Exit(130) from None
+        except BrokenPipeError as error:
+            # Not of standard output, which outlives its readers; Typer would take it for that.
+            raise ProvisionError(
+                "a connection, or a program that was called, broke off",
+                "try again; if it stays so, report it",
+            ) from error
 
 
 app = typer.Typer(
@@ -85,14 +101,12 @@ def report_error(error: ProvisionError, *, words: bool = False) -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit with the code of the design."""
+    outlive_readers()
     try:
         app()
     except ProvisionError as error:
         report_error(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # ``provision runs list | head`` is not an error; nothing can be printed any more.
-        os._exit(0)
     except OSError as error:
         # A file that cannot be read or written: theirs to mend, and a traceback would not say how.
         place = f"{error.filename}: " if error.filename else ""
@@ -103,7 +117,4 @@ def main() -> NoReturn:
             )
         )
         sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("Stopped.", style="warn")
-        sys.exit(130)
     sys.exit(0)

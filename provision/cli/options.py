@@ -8,6 +8,7 @@ import typer
 
 from provision.cli.output import set_json
 from provision.errors import UsageError
+from provision.model import Workspace
 from provision.model.municipality import Language
 
 #: Longest reason, in characters: what an entry of the audit log takes.
@@ -52,7 +53,12 @@ ServiceOption = Annotated[
 ]
 LanguageOption = Annotated[
     str | None,
-    typer.Option("--lang", envvar="PROVISION_LANG", help="Language: ca, es or en.", show_default=False),
+    typer.Option(
+        "--lang",
+        envvar="PROVISION_LANG",
+        help="Language: ca, es or en; the municipality's first one when left out.",
+        show_default=False,
+    ),
 ]
 SchoolsArgument = Annotated[
     list[str], typer.Argument(metavar="SCHOOL...", help="One school or several.", show_default=False)
@@ -93,8 +99,12 @@ TicketOption = Annotated[
 ]
 
 
-def language(wanted: str | None, default: Language = "en") -> Language:
-    """The language of ``--lang``.
+def language(wanted: str | None, place: Workspace | None = None, *, programs: bool = False) -> Language:
+    """The language of ``--lang``; without it the first of the municipality's, where one is at hand, else English.
+
+    Args:
+        place: the municipality.
+        programs: a program reads the words, and gets English.
 
     Raises:
         UsageError: it is none of ours.
@@ -105,4 +115,4 @@ def language(wanted: str | None, default: Language = "en") -> Language:
             return lang
     if wanted:
         raise UsageError(f"There is no language {wanted!r}.", f"There are: {', '.join(known)}.")
-    return default
+    return "en" if place is None or programs else place.municipality.languages[0]

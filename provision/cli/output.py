@@ -1,9 +1,10 @@
 """Printing: one place that knows whether a person or a program reads us."""
 
+import io
 import json
 import os
 import sys
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import typer
 from rich.console import Console, ConsoleDimensions
@@ -55,6 +56,48 @@ errors = _Console(theme=_THEME, highlight=False, stderr=True)
 def file_console(file: TextIO) -> Console:
     """A console that writes results into a file: no colour, nothing wrapped."""
     return _Console(theme=_THEME, highlight=False, file=file)
+
+
+class _Stream(io.FileIO):
+    """Standard output or standard error, whose reader may go away: what is written then goes nowhere.
+
+    ``provision runs list | head`` is no error; and a run whose words nobody reads any more has to end as it would have
+    ended, with the exit code that it would have had.
+    """
+
+    gone = False
+
+    def write(self, data: Any) -> int:
+        """How many bytes were taken."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            self.gone = True
+            return memoryview(data).nbytes
+
+
+def outlive_readers() -> None:
+    """From now on a reader of ours that goes away stops nothing."""
+    for name in ("stdout", "stderr"):
+        old = cast(TextIO | None, getattr(sys, name))
+        if old is None:
+            # Closed by whoever called us.
+            continue
+        old.flush()
+        raw = _Stream(old.fileno(), "wb", closefd=False)
+        stream = io.TextIOWrapper(
+            io.BufferedWriter(raw),
+            encoding=old.encoding,
+            errors=old.errors,
+            line_buffering=name == "stderr" or raw.isatty(),
+        )
+        setattr(sys, name, stream)
+
+
+def reader_gone() -> bool:
+    """Whether nobody reads standard output any more; whoever writes without end asks."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    return isinstance(raw, _Stream) and raw.gone
 
 
 class _Mode:

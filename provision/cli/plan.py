@@ -9,7 +9,7 @@ from provision.cli.options import JsonOption, MirrorOption, SchoolsArgument, Ser
 from provision.cli.output import emit_json, errors
 from provision.cli.progress import RunDisplay
 from provision.cli.report import prepared_notes, report_json, show_concerns, show_plan
-from provision.engine.operation import operation, refuse_problems
+from provision.engine.operation import Operation, refuse_problems
 from provision.engine.preparation import Prepared, prepare
 from provision.engine.report import Estimate, Report
 from provision.model import find_workspace, load_workspace
@@ -45,7 +45,7 @@ def plan(
         )
         if not json_output:
             prepared_notes(prepared, errors)
-        with operation(prepared, "plan") as current, stops(current):
+        with Operation(prepared, "plan") as current, stops(current):
             checks = current.look(sources=False)
             if not json_output:
                 show_concerns(checks, errors)

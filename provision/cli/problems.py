@@ -40,10 +40,7 @@ def render(problems: Sequence[Problem], console: Console) -> None:
 
 
 def as_data(problems: Sequence[Problem]) -> list[dict[str, Any]]:
-    """The problems for ``--json``; what is unknown is null.
-
-    The document around them is ``{"schema": "provision/problems/v1", "problems": [...]}``.
-    """
+    """The problems for ``--json``, as they stand in ``provision/error/v1``; what is unknown is null."""
     return [
         {
             "file": str(problem.file) if problem.file else None,

@@ -1,5 +1,6 @@
 """``provision runs``: the record of what was done."""
 
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -7,6 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from provision.audit import find_run, list_runs, tasks_of
+from provision.audit.words import Fields
+from provision.audit.words.steps import read_step
 from provision.cli.options import JsonOption, WorkspaceOption
 from provision.cli.output import console, emit_json
 from provision.cli.progress import duration
@@ -28,7 +31,7 @@ def list_command(
 ) -> None:
     """List runs, newest first."""
     directory = find_workspace(workspace)
-    runs = list_runs(directory / "runs", school)[:limit]
+    runs = list(islice(list_runs(directory / "runs", school), limit))
     if json_output:
         emit_json("provision/runs/v1", {"runs": runs})
         return
@@ -70,10 +73,10 @@ def show(
     """Show one run: who, when, from which revision, what changed, and how it ended."""
     runs = find_workspace(workspace) / "runs"
     if run == "last":
-        newest = list_runs(runs)
-        if not newest:
+        newest = next(list_runs(runs), None)
+        if newest is None:
             raise UsageError("there is no run yet", "provision apply SCHOOL makes one")
-        run = str(newest[0]["run"])
+        run = str(newest["run"])
     document, directory = find_run(runs, run)
     if json_output:
         emit_json("provision/run/v1", {**document, **({"tasks": list(tasks_of(directory))} if log else {})})
@@ -86,61 +89,70 @@ def show(
         console.print(f"Every step: provision runs show {directory.name} --log", style="quiet", markup=False)
 
 
-def _show(run: dict[str, Any]) -> None:
-    person, revision = run.get("person") or {}, run.get("revision") or {}
-    commit = str(revision.get("commit") or "")[:12] or "no git repository"
+def _show(document: dict[str, Any]) -> None:
+    # Records of older versions, and those that somebody else wrote, may hold anything.
+    run = Fields(document)
+    commit = run.text("revision", "commit")[:12] or "no git repository"
+    tool = run.text("provision")
+    if code := run.text("code", "commit")[:12]:
+        tool += f" ({code}{', changed' if run.true('code', 'dirty') else ''})"
+    person, note = run.inside("person"), _whole(run, "note")
     lines = [
-        ("run", f"{run['run']} ({run['verb']} of {run['school']})"),
-        ("who", f"{person.get('name')} (user {person.get('user')} on {person.get('machine')})"),
-        ("when", f"{run.get('started')} to {run.get('ended', '(has not ended)')}"),
-        ("from", commit + (", with changes that are not committed" if revision.get("dirty") else "")),
-        (
-            "with",
-            f"provision {run.get('provision')}"
-            + (
-                f" ({run['code']['commit'][:12]}{', changed' if run['code'].get('dirty') else ''})"
-                if (run.get("code") or {}).get("commit")
-                else ""
-            ),
-        ),
-        ("outcome", str(run.get("outcome")) + (f": {run['note']}" if run.get("note") else "")),
+        ("run", f"{run.text('run')} ({run.text('verb')} of {run.text('school')})"),
+        ("who", f"{person.text('name')} (user {person.text('user')} on {person.text('machine')})"),
+        ("when", f"{run.text('started')} to {run.text('ended') or '(has not ended)'}"),
+        ("from", commit + (", with changes that are not committed" if run.true("revision", "dirty") else "")),
+        ("with", f"provision {tool}"),
+        ("outcome", run.text("outcome") + (f": {note}" if note else "")),
     ]
     lines += [
-        ("host", f"{host['name']}: {host['address']}, host key {host['host_key']}")
-        for host in run.get("hosts", [])
+        ("host", f"{host.text('name')}: {host.text('address')}, host key {host.text('host_key')}")
+        for host in run.items("hosts")
     ]
-    for service in run.get("services", []):
-        lab = ", for the lab only" if service.get("lab_only") else ""
-        lines.append(("service", f"{service['service']} {service['version']} ({service['source']}{lab})"))
-    counts = run.get("counts") or {}
+    for service in run.items("services"):
+        lab = ", for the lab only" if service.true("lab_only") else ""
+        said = f"{service.text('service')} {service.text('version')} ({service.text('source')}{lab})"
+        lines.append(("service", said))
+    counts = [f"{number.text()} {name}" for name, number in run.pairs("counts") if number.whole()]
     if counts:
-        lines.append(("steps", ", ".join(f"{number} {name}" for name, number in counts.items() if number)))
+        lines.append(("steps", ", ".join(counts)))
     for name, text in lines:
         console.print(Text(f"{name:<9}", "quiet") + Text(text))
-    for role, changes in (run.get("changed") or {}).items():
-        console.print(Text(f"{role}", "name"))
-        for change in changes:
-            console.print(Text("  ~ ", "change") + Text(change))
-    if run.get("failure"):
-        failure = run["failure"]
-        console.print(Text(f"failed: {failure['role']}: {failure['task']} on {failure['host']}", "bad"))
-        console.print(Text(failure["error"]))
-    for probe in run.get("probes", []):
-        if probe["state"] != "ok":
-            console.print(Text(f"not well: {probe['service']}: {probe['title']}: {probe['measured']}", "bad"))
+    for role, changes in run.pairs("changed"):
+        console.print(Text(role, "name"))
+        for change in changes.items():
+            console.print(Text("  ~ ", "change") + Text(_whole(change)))
+    if run.has("failure"):
+        failure = run.inside("failure")
+        said = f"failed: {failure.text('role')}: {failure.text('task')} on {failure.text('host')}"
+        console.print(Text(said, "bad"))
+        console.print(Text(_whole(failure, "error")))
+    for probe in run.items("probes"):
+        if probe.text("state") != "ok":
+            said = f"not well: {probe.text('service')}: {probe.text('title')}: {_whole(probe, 'measured')}"
+            console.print(Text(said, "bad"))
+
+
+def _whole(fields: Fields, *path: str) -> str:
+    """A text with all of its lines."""
+    found = fields.inside(*path).value
+    return found if isinstance(found, str) else ""
 
 
 def _show_task(task: dict[str, Any]) -> None:
     if "erased" in task:
-        console.print(f"step {task['number']}: erased (entry {task['erased']})", style="quiet", markup=False)
+        step, entry = (Fields(task).text(key) for key in ("number", "erased"))
+        console.print(f"step {step}: erased (entry {entry})", style="quiet", markup=False)
         return
-    style = {"changed": "change", "failed": "bad", "unreachable": "bad"}.get(task["status"], "quiet")
-    seconds = task["duration_ms"] / 1000
-    said = f"{task['at']} {task['host']} {task['role']}: {task['name']} [{task['status']}, {seconds:.1f} s]"
-    console.print(Text(said, style))
+    done = read_step(task)
+    style = {"changed": "change", "failed": "bad", "unreachable": "bad"}.get(done.status, "quiet")
+    seconds = done.milliseconds / 1000
+    console.print(
+        Text(f"{done.at} {done.host} {done.part}: {done.name} [{done.status}, {seconds:.1f} s]", style)
+    )
     # Who was cut by --force is said here, and it is no error.
-    for note in task.get("notes", []):
-        console.print(Text(f"note: {note}", "warn"))
-    for key in ("diff", "error"):
-        if task.get(key):
-            console.print(Text(task[key]))
+    for note in Fields(task).items("notes"):
+        console.print(Text(f"note: {_whole(note)}", "warn"))
+    for text in (done.diff, done.error):
+        if text:
+            console.print(Text(text))

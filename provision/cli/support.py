@@ -94,7 +94,7 @@ def grant(
     The key comes into support/SCHOOL.yml, to be kept under version control, and at once to the servers.
     """
     place = load_workspace(find_workspace(workspace))
-    words = language(lang, place.municipality.languages[0])
+    words = language(lang, place)
     chosen = place.school(school)
     person = _person(key, name)
     others = tuple(one for one in chosen.support if one != person)

@@ -6,8 +6,8 @@ The steps are those of the design ("A run"); ``plan`` and ``apply`` differ only 
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 
 from provision import paths
@@ -71,7 +71,6 @@ class Operation:
         verb: what will be done; ``apply`` takes the school for itself.
         recorder: gets the record; the audit log and files in the workspace where it is not given.
         mandate: on whose word an ``apply`` goes on; may be replaced until then.
-        preflight: how preflight's findings are shown; may raise to stop.
     """
 
     def __init__(
@@ -387,7 +386,6 @@ class Operation:
         return [*words, "--force"] if self.mandate.force else words
 
     def _conclude(self, report: Report, result: RunResult) -> None:
-        report.faults = result.faults
         if result.faults:
             report.notes.append(
                 f"{result.faults} of Ansible's events could not be read; the run itself was not affected"
@@ -500,12 +498,3 @@ def refuse_problems(checks: Sequence[Check], school: str) -> None:
             f"mend this, then: provision check {school}",
             problems,
         )
-
-
-@contextmanager
-def operation(
-    prepared: Prepared, verb: Verb, *, recorder: RunRecorder | None = None, mandate: Mandate | None = None
-) -> Iterator[Operation]:
-    """An ``Operation`` for the length of a block."""
-    with Operation(prepared, verb, recorder=recorder, mandate=mandate) as current:
-        yield current

@@ -76,6 +76,8 @@ def prepare(
     only: Sequence[str] = (),
     mirror: str | None = None,
     skip_unavailable: bool = False,
+    selected: tuple[Sequence[Selection], Sequence[Unavailable]] | None = None,
+    store: SecretStore | None = None,
 ) -> Prepared:
     """Check everything that can be checked without the school's servers, and generate what is missing.
 
@@ -83,6 +85,8 @@ def prepare(
         only: services to limit the run to.
         mirror: directory or URL with the artifacts.
         skip_unavailable: leave out services whose source cannot be reached (lab workspaces only).
+        selected: what ``select`` has just said, where the caller asked it.
+        store: the vaults, as far as the caller has opened them: a person may have to type for each.
 
     Raises:
         UsageError: no such school or service; ``skip_unavailable`` for a real school.
@@ -101,10 +105,10 @@ def prepare(
             "--skip-unavailable is for disposable servers (lab: true in municipality.yml)",
             "a school gets all of its services, or none: see provision check " + school.id,
         )
-    selections, unavailable = select(workspace, school, mirror=mirror)
+    selections, unavailable = selected or select(workspace, school, mirror=mirror)
     if unavailable and not skip_unavailable:
         raise unavailable_error(unavailable)
-    store = SecretStore(workspace)
+    store = store or SecretStore(workspace)
     services = [school.services[selection.service] for selection in selections]
     new = store.ensure(school, [service.definition for service in services])
     certificates: dict[str, str] = {}

@@ -22,7 +22,7 @@ class LoggedRecorder:
     """A ``RunRecorder`` that writes the audit log, leaves a copy on the server, and keeps the files of a run.
 
     Args:
-        book: not yet entered; it connects in ``intend``.
+        book: not yet entered; ``resume`` does that.
         files: keeps the run's files and its detail.
         school: whose run it is.
         wait: seconds to wait for the school's cosignature, where it must agree.

@@ -35,7 +35,6 @@ class Report:
     probes: list[ProbeResult] = field(default_factory=list)
     seconds: float = 0.0
     record: str = ""
-    faults: int = 0
     notes: list[str] = field(default_factory=list)
 
     @property

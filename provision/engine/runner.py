@@ -20,7 +20,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,7 +64,6 @@ class RunRequest:
     accelerate: bool = True
     roles: tuple[Path, ...] = (paths.ROLES,)
     playbook: str = "site.yml"
-    extra_environment: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +167,6 @@ def ansible_environment(request: RunRequest, private: Path, mark: str) -> dict[s
         "LC_ALL": "C.UTF-8",
         "PROVISION_WORKSPACE": str(request.workspace),
         "PROVISION_RUN_MARK": mark,
-        **request.extra_environment,
     }
     if strategy:
         environment |= {"ANSIBLE_STRATEGY_PLUGINS": str(strategy), "ANSIBLE_STRATEGY": "mitogen_linear"}

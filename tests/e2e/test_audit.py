@@ -218,7 +218,7 @@ def test_in_strict_mode_nothing_changes_before_the_school_has_cosigned_what_it_f
     )
     signing = (
         "sign", "--dir", str(custody), "--from", "https://hola.escola-prova.test", "--password-file", str(password),
-        "--ca", str(school.directory / "ca" / "ca.pem"), "--out", str(tmp_path / "file.cosignature"), "--yes",
+        "--ca", str(school.directory / "ca" / "ca.pem"), "--output", str(tmp_path / "file.cosignature"), "--yes",
     )  # fmt: skip
     # The address exists only for who knows the password.
     wrong = tmp_path / "wrong"

@@ -110,7 +110,7 @@ def write_all_of_the_audit(school: SchoolOnLab) -> None:
         school.provision(
             "audit", "export", school.id, "--format", form, "--output", str(place / f"log.{form}")
         )
-    school.provision("audit", "proof", school.id, "2", "--to", str(place / "entry.tlog-proof"))
+    school.provision("audit", "proof", school.id, "2", "--output", str(place / "entry.tlog-proof"))
     school.provision("audit", "pack", school.id, "--output", str(place / "pack.zip"))
     with zipfile.ZipFile(place / "pack.zip") as pack:
         pack.extractall(place / "pack")

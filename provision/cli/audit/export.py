@@ -2,6 +2,7 @@
 
 import sys
 from enum import StrEnum
+from itertools import takewhile
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from provision.audit.select import Selection, as_written, period
 from provision.cli.audit.log import FromOption, ToOption
 from provision.cli.audit.places import LogArgument, open_place
 from provision.cli.options import OutputOption, WorkspaceOption
-from provision.cli.output import errors
+from provision.cli.output import errors, reader_gone
 from provision.errors import UsageError
 
 Format = StrEnum("Format", {name: name for name in FORMATS})  # type: ignore[misc]
@@ -53,6 +54,8 @@ def export_command(
     selection = Selection(as_written(first), as_written(last))
     entries = place.log.entries()
     if output is None:
+        # Nobody waits for the rest of a long log.
+        entries = takewhile(lambda _: not reader_gone(), entries)
         if sys.stdout.isatty():
             errors.print("--output FILE writes to a file.", style="quiet")
         export(entries, form.value, sys.stdout.buffer, selection)

@@ -20,7 +20,7 @@ from provision.audit.tlog.tree import TreeError, verify_consistency
 from provision.audit.words import Fields, Language, moment, sentence
 from provision.cli.audit.places import LogArgument, Place, open_place
 from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, language
-from provision.cli.output import console, emit_json, errors
+from provision.cli.output import console, emit_json, errors, reader_gone
 from provision.errors import UsageError
 from provision.text import printable
 
@@ -88,7 +88,8 @@ def log(
     Options that are given several times mean any of their values; different options must all fit.
     With --follow, --json prints one document a line.
     """
-    place, words = open_place(where, workspace), language(lang)
+    place = open_place(where, workspace)
+    words = language(lang, place.workspace, programs=json_output)
     first, last = period(since, until, place.zone)
     selection = Selection(
         as_written(first),
@@ -117,6 +118,8 @@ def log(
         try:
             for entry in chosen(following(place.log), selection):
                 _print([entry], words, place.zone, as_json=json_output)
+                if reader_gone():
+                    return
         except KeyboardInterrupt:
             return
     elif not found:
@@ -148,7 +151,8 @@ def show(
     json_output: JsonOption = False,
 ) -> None:
     """Show one entry, or a run as a whole: what was announced, who, from which revision, what changed, how it ended."""
-    place, words = open_place(where, workspace), language(lang)
+    place = open_place(where, workspace)
+    words = language(lang, place.workspace, programs=json_output)
     _notes(place)
     entry = _entry(place.log, what)
     if entry is not None:

@@ -60,8 +60,8 @@ def pack(
     --from and --to choose what the report and the proofs are about; the log itself is always in it as a whole, since a
     part of it would prove nothing.
     """
-    words = language(lang)
     place = open_place(where, workspace)
+    words = language(lang, place.workspace)
     first, last = period(since, until, place.zone)
     trusted = read_policy(policy) if policy else None
     verdict = verify(place.log.directory, trusted)

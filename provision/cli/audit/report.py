@@ -60,8 +60,7 @@ def report(
     The log is verified first; the verdict stands at the top. The file needs no internet and no script.
     """
     place = open_place(where, workspace)
-    leading: str = place.workspace.municipality.languages[0] if place.workspace else "ca"
-    words = language(lang or leading)
+    words = language(lang, place.workspace)
     first, last = period(since, until, place.zone)
     if place.trouble:
         errors.print(f"The workspace is not used: {place.trouble}.", style="warn", markup=False)

@@ -49,7 +49,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "proof",
         epilog="Examples: provision audit proof escola-mar 12 · "
-        "provision audit proof DIR 12 --to entry-12.tlog-proof",
+        "provision audit proof DIR 12 --output entry-12.tlog-proof",
     )(proof_command)
     app.command(
         "check-proof",
@@ -91,8 +91,8 @@ def verify_command(
 
     Exit code 0 if all is well, else 1.
     """
-    words = language(lang)
     place = open_place(where, workspace)
+    words = language(lang, place.workspace, programs=json_output)
     verdict = verify(
         place.log.directory,
         read_policy(policy) if policy else None,
@@ -113,9 +113,15 @@ def proof_command(
     number: Annotated[
         int, typer.Argument(metavar="N", help="Number of the entry, from 0.", show_default=False)
     ],
-    to: Annotated[
+    output: Annotated[
         Path | None,
-        typer.Option("--to", help="Where to write the proof; the entry goes beside it.", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where to write the proof; the entry goes beside it.",
+            show_default=False,
+        ),
     ] = None,
     workspace: WorkspaceOption = None,
     json_output: JsonOption = False,
@@ -124,7 +130,7 @@ def proof_command(
     log = open_place(where, workspace).log
     proof, entry = prove(log, number)
     name = re.sub(r"[^A-Za-z0-9._-]", "_", log.origin.rsplit("/", 1)[-1]).lstrip(".") or "log"
-    file = to or Path(f"{name}-{number}.tlog-proof")
+    file = output or Path(f"{name}-{number}.tlog-proof")
     beside = _entry_file(file)
     write_atomically(beside, entry)
     write_atomically(file, proof.encode())

@@ -153,9 +153,15 @@ def sign(
             "--from", metavar="SOURCE", help="The log: a directory, a USB stick, or https://… of the school."
         ),
     ],
-    out: Annotated[
+    output: Annotated[
         Path | None,
-        typer.Option("--out", help="The file for the city; its directory is enough.", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The file for the city; its directory is enough.",
+            show_default=False,
+        ),
     ] = None,
     user: Annotated[str, typer.Option("--user", help="User at the https address.")] = "auditor",
     password_file: Annotated[
@@ -187,7 +193,7 @@ def sign(
         visit.take()
         key = _open(key_file, passphrase_file, words)
         note = visit.cosign(key)
-        target = _target(out, file_name(visit.new))
+        target = _target(output, file_name(visit.new))
         write_atomically(target, note.encode())
         _, stamp = visit.store.cosigned(key.verifier) or (0, 0)
     if json_output:

@@ -160,7 +160,7 @@ def test_fetch_makes_a_mirror_that_serves_the_school_without_any_other_source(
     city, mirror, tmp_path, monkeypatch
 ):
     target = tmp_path / "stick"
-    done = run("fetch", "mar", "--to", str(target))
+    done = run("fetch", "mar", "--output", str(target))
     assert done.exit_code == 0
     assert f"--mirror {target}" in done.stdout
     subprocess.run(
@@ -175,7 +175,7 @@ def test_fetch_makes_a_mirror_that_serves_the_school_without_any_other_source(
 
 def test_fetch_says_which_files_it_could_not_get_and_fetches_the_others(city, mirror, tmp_path):
     (mirror / "sixth-2.tar.gz").unlink()
-    done = json.loads(run("fetch", "--to", str(tmp_path / "stick"), "--json").stdout)
+    done = json.loads(run("fetch", "--output", str(tmp_path / "stick"), "--json").stdout)
     assert [item["name"] for item in done["files"]] == ["seventh-2.tar.gz"]
     assert [item["name"] for item in done["failed"]] == ["sixth-2.tar.gz"]
     assert sorted(path.name for path in (tmp_path / "stick").iterdir()) == ["SHA256SUMS", "seventh-2.tar.gz"]

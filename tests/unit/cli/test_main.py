@@ -11,6 +11,8 @@ import click
 import pytest
 import typer
 
+from provision import paths
+from provision.cli import output
 from provision.cli.main import app
 
 
@@ -30,6 +32,15 @@ def commands(
 ALL = dict(commands(typer.main.get_command(app)))  # type: ignore[arg-type]
 
 
+#: What is tested is what stands here, whatever is installed.
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/nonexistent",
+    "COLUMNS": "200",
+    "PYTHONPATH": str(paths.ROOT),
+}
+
+
 def provision(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "provision", *words],
@@ -38,7 +49,7 @@ def provision(*words: str, cwd: Path | None = None) -> subprocess.CompletedProce
         capture_output=True,
         check=False,
         stdin=subprocess.DEVNULL,
-        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "COLUMNS": "200"},
+        env=ENVIRONMENT,
     )
 
 
@@ -132,3 +143,75 @@ def test_a_command_does_not_wait_for_what_the_others_need() -> None:
     assert "provision.cli.inventory" in done.stderr
     assert "provision.cli.apply" not in done.stderr
     assert "ansible_runner" not in done.stderr
+
+
+def unread(*words: str, cwd: Path, errors_too: bool = False) -> tuple[int, str]:
+    """Exit code and standard error of a command whose reader was gone before it began."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "provision", *words],
+            cwd=cwd, text=True, check=False, stdin=subprocess.DEVNULL, stdout=writer,
+            stderr=writer if errors_too else subprocess.PIPE,
+            env=ENVIRONMENT,
+        )  # fmt: skip
+    finally:
+        os.close(writer)
+    return done.returncode, done.stderr or ""
+
+
+@pytest.mark.parametrize("errors_too", [False, True])
+def test_a_reader_that_goes_away_is_no_error_and_changes_no_exit_code(
+    tmp_path: Path, errors_too: bool
+) -> None:
+    assert unread("--help", cwd=tmp_path, errors_too=errors_too) == (0, "")
+    assert unread("--version", cwd=tmp_path, errors_too=errors_too) == (0, "")
+    assert unread("school", "list", "--json", cwd=tmp_path, errors_too=errors_too) == (2, "")
+
+
+def test_an_export_ends_when_nobody_reads_it_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader), os.fdopen(writer, "w") as stream, monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", stream)
+        patch.setattr("sys.stderr", None)
+        output.outlive_readers()
+        print("heard", flush=True)
+        assert not output.reader_gone()
+        os.close(reader)
+        print("not heard", flush=True)
+        assert output.reader_gone()
+        os.dup2(writer, reader)
+
+
+def ended_by(line: str) -> subprocess.CompletedProcess[str]:
+    """A command in whose place something else happens."""
+    program = (
+        "import sys, click, typer; from provision.cli import main, runs\n"
+        "def happens(*_):\n"
+        f"    {line}\n"
+        "runs.find_workspace = happens; sys.argv = ['provision', 'runs', 'list']; main.main()"
+    )
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+
+def test_ctrl_c_says_that_it_stopped() -> None:
+    done = ended_by("raise KeyboardInterrupt")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Stopped.\n"), done
+
+
+def test_ctrl_c_at_a_question_is_the_same_and_no_for_an_answer_is_not() -> None:
+    patched = "import io; sys.stdin = io.StringIO('n\\n'); typer.confirm('Go on?', abort=True, err=True)"
+    done = ended_by(patched)
+    assert (done.returncode, "Stopped" in done.stderr) == (1, False)
+    stopped = ended_by(
+        "from unittest import mock; mock.patch('builtins.input', side_effect=KeyboardInterrupt).start(); "
+        "sys.stdin.readline = mock.Mock(side_effect=KeyboardInterrupt); typer.confirm('Go on?', abort=True, err=True)"
+    )
+    assert (stopped.returncode, "Stopped." in stopped.stderr) == (130, True)
+
+
+def test_a_connection_that_breaks_is_no_reader_that_went_away() -> None:
+    done = ended_by("raise BrokenPipeError(32, 'Broken pipe')")
+    assert done.returncode == 1
+    assert "broke off" in done.stderr

@@ -1,12 +1,15 @@
 """``provision runs``: what people see of the record."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from provision.audit.detail import DetailStore, DetailWriter
 from provision.cli.main import app
+from provision.errors import ProvisionError
 
 HOSTILE = "\x1b]0;owned\x07\x9b2J\u202ereversed"
 
@@ -59,3 +62,47 @@ def test_a_damaged_record_is_listed_as_such(place: Path) -> None:
     result = CliRunner().invoke(app, ["runs", "list", "--workspace", str(place)])
     assert result.exception is None, result.exception
     assert "damaged" in result.stdout
+
+
+ODD = ({}, [], "text", 7, None, [{}], [7], {"main": 7})
+
+
+@pytest.mark.parametrize(
+    "key", ["hosts", "services", "changed", "failure", "probes", "code", "revision", "counts"]
+)
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_whatever_stands_in_a_record_it_is_shown_or_called_damaged(
+    place: Path, key: str, odd: object
+) -> None:
+    file = next(place.rglob("run.json"))
+    file.write_text(json.dumps({**json.loads(file.read_text()), key: odd}))
+    for words in (["list"], ["show", "last"]):
+        result = CliRunner().invoke(app, ["runs", *words, "--workspace", str(place)])
+        assert result.exception is None or isinstance(result.exception, ProvisionError), result.exception
+
+
+def test_a_record_with_nothing_but_its_name_is_shown(place: Path) -> None:
+    file = next(place.rglob("run.json"))
+    file.write_text(json.dumps({"run": file.parent.name}))
+    result = CliRunner().invoke(app, ["runs", "show", "last", "--workspace", str(place)])
+    assert result.exception is None, result.exception
+    assert file.parent.name in result.stdout
+
+
+@pytest.mark.parametrize(
+    "step",
+    [{}, {"erased": 7}, {"duration_ms": "long", "notes": 7, "diff": [], "error": {}}],
+    ids=["empty", "erased", "odd"],
+)
+def test_whatever_stands_in_a_step_it_is_shown(place: Path, step: dict[str, object]) -> None:
+    run = next(place.rglob("run.json")).parent.name
+    with closing(DetailWriter(DetailStore(place / "audit" / "escola" / "detail").file(run))) as writer:
+        writer.append(step)
+        writer.append(
+            {"name": "A step", "notes": ["who was cut"], "error": "two\nlines", "duration_ms": 1500}
+        )
+    result = CliRunner().invoke(app, ["runs", "show", "last", "--log", "--workspace", str(place)])
+    assert result.exception is None, result.exception
+    assert "A step [, 1.5 s]" in result.stdout
+    assert "note: who was cut" in result.stdout
+    assert "two\nlines" in result.stdout

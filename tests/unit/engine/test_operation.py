@@ -233,7 +233,7 @@ def test_a_stop_while_probing_cancels_the_run(made: Callable[..., Operation]) ->
     report = current.apply(nothing, probing=lambda: current.cancel("stopped by Ctrl-C"))
     assert report.outcome == "cancelled"
     assert report.message == "stopped by Ctrl-C"
-    assert list_runs(current.prepared.workspace.runs_dir)[0]["outcome"] == "cancelled"
+    assert next(list_runs(current.prepared.workspace.runs_dir))["outcome"] == "cancelled"
 
 
 LOST = TaskResult("main", "hello", "Bring it up", "command", "unreachable", error="gone")

@@ -18,6 +18,9 @@ from provision.audit import (
     list_runs,
     tasks_of,
 )
+from provision.audit import (
+    record as record_module,
+)
 from provision.audit.detail import DetailStore
 from provision.audit.record import forget_steps
 from provision.errors import ProvisionError, UsageError
@@ -97,6 +100,36 @@ def test_a_run_that_was_killed_outright_is_closed_by_the_next_one(runs: Path) ->
     )
     record(runs, "r2")
     assert {run["run"]: run["outcome"] for run in list_runs(runs)} == {"r1": "broken off", "r2": "ok"}
+
+
+def test_a_run_that_was_killed_after_a_newer_one_had_ended_is_closed_all_the_same(runs: Path) -> None:
+    """A run that waited for a cosignature goes on under its old id."""
+    record(runs, "r2")
+    files(runs).intend(
+        RunIntent(
+            "r1", "apply", "escola", "2026-11-23T08:00:00Z", PERSON, Revision("a", True), Revision("d", False)
+        )
+    )
+    record(runs, "r3")
+    assert {run["run"]: run["outcome"] for run in list_runs(runs)} == {
+        "r1": "broken off",
+        "r2": "ok",
+        "r3": "ok",
+    }
+
+
+def test_of_many_ended_runs_none_is_taken_apart_but_the_newest_that_is_asked_for(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 6):
+        record(runs, f"2026112{number}T080000Z-aa")
+    taken: list[str] = []
+    read = record_module._read
+    monkeypatch.setattr(record_module, "_read", lambda file: (taken.append(file.parent.name), read(file))[1])
+    assert last_good(runs, "escola", "apply") is not None
+    assert taken == ["20261125T080000Z-aa"]
+    record(runs, "20261126T080000Z-aa")
+    assert taken == ["20261125T080000Z-aa"]
 
 
 def test_no_secret_value_is_in_any_file_of_the_record(runs: Path) -> None:

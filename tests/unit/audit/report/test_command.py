@@ -3,12 +3,14 @@
 import json
 import shutil
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
 from provision.audit.log import LogError, log_directory
+from provision.cli import main
 from provision.cli.audit import report
 from provision.cli.output import _Mode
 from provision.errors import UsageError
@@ -99,3 +101,34 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(tmp_path: Pat
     with pytest.raises(LogError, match="no audit log"):
         call("escola-el-roure", "--workspace", workspace, "--output", file)
     assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["log", "-n", "1"], "Sense novetats"),
+        (["show", "0"], "ha obert el registre"),
+        (["verify"], "NO VERIFICAT"),
+    ],
+)
+def test_the_other_commands_speak_the_municipalitys_first_language_as_well(
+    workspace: Path, command: list[str], said: str
+) -> None:
+    _Mode.json = False
+    words = [command[0], SCHOOL, *command[1:], "--workspace", str(workspace)]
+    assert said in CliRunner().invoke(main.app, ["audit", *words]).stdout
+
+
+def test_a_pack_is_in_the_municipalitys_first_language(tmp_path: Path, workspace: Path) -> None:
+    file = tmp_path / "pack.zip"
+    CliRunner().invoke(main.app, ["audit", "pack", SCHOOL, "-o", str(file), "--workspace", str(workspace)])
+    assert "report.ca.html" in ZipFile(file).namelist()
+
+
+def test_programs_and_whoever_has_no_workspace_get_english(workspace: Path) -> None:
+    log = ["audit", "log", SCHOOL, "--workspace", str(workspace), "--json"]
+    document = json.loads(CliRunner().invoke(main.app, log).stdout)
+    _Mode.json = False
+    assert document["lang"] == "en"
+    alone = ["audit", "log", str(log_directory(workspace, SCHOOL))]
+    assert "Nothing new" in CliRunner().invoke(main.app, alone).stdout

@@ -38,7 +38,7 @@ def policy(city: City, tmp_path: Path) -> Path:
 @pytest.fixture
 def proof(city: City, tmp_path: Path) -> Path:
     file = tmp_path / "four.tlog-proof"
-    assert run("proof", city.directory, 4, "--to", file).exit_code == 0
+    assert run("proof", city.directory, 4, "--output", file).exit_code == 0
     return file
 
 
@@ -170,7 +170,7 @@ def test_what_does_not_belong_together_is_not_proved(
         case "policy":
             policy.write_text(City(tmp_path / "other").policy.text, encoding="utf-8")
         case "uncosigned":
-            assert run("proof", city.directory, 14, "--to", proof).exit_code == 0
+            assert run("proof", city.directory, 14, "--output", proof).exit_code == 0
     result = run("check-proof", proof, "--policy", policy)
     assert result.exit_code == 1
     assert result.stdout.startswith("NOT PROVED: ")

@@ -204,7 +204,9 @@ def test_the_answer_goes_where_it_is_wanted(city: City) -> None:
     init(city)
     Path("stick").mkdir()
     for out in ("stick", "mine.txt"):
-        assert run("witness", "sign", "--dir", "home", "--from", "city", "--yes", "--out", out).exit_code == 0
+        assert (
+            run("witness", "sign", "--dir", "home", "--from", "city", "--yes", "--output", out).exit_code == 0
+        )
     assert Path("stick/provision.example.cat-escola-mar-2.cosignature").is_file()
     assert Path("mine.txt").is_file()
 
