@@ -1,8 +1,10 @@
 """The role jitsi's own program: what it reads of apt's lists and of accounts, and when it takes which step."""
 
+import grp
 import hashlib
 import hmac
 import json
+import os
 import threading
 import types
 from collections.abc import Iterator
@@ -215,20 +217,27 @@ def test_a_host_of_prosodys_without_a_certificate_gets_one_where_upstream_would_
     program.CERTIFICATES, program.ACCOUNTS = tmp_path / "certs", tmp_path / "prosody"  # type: ignore[attr-defined]
     program.CERTIFICATES.mkdir()
     program.ACCOUNTS.mkdir()
-    monkeypatch.setattr(program.shutil, "chown", lambda *_: None)
+    monkeypatch.setattr(program.os, "fchown", lambda *_: None)
+    monkeypatch.setattr(program.grp, "getgrnam", lambda _: grp.getgrgid(os.getgid()))
     settler = program.Settler(wanted(), False, [])
     host = settler.host
     (program.CERTIFICATES / f"{host}.key").touch()
     assert settler.without_certificate() == [f"auth.{host}"]
-    # A link that leads nowhere is in the way.
-    (program.CERTIFICATES / f"auth.{host}.key").symlink_to(tmp_path / "gone")
+    # Upstream's names are links into Prosody's own directory: its user may take the key away, and put a link there.
+    passwd = tmp_path / "passwd"
+    passwd.write_text("root:x:0:0")
+    for end in ("key", "crt"):
+        (program.CERTIFICATES / f"auth.{host}.{end}").symlink_to(program.ACCOUNTS / f"auth.{host}.{end}")
+    (program.ACCOUNTS / f"auth.{host}.crt").symlink_to(passwd)
     settler.certify(settler.without_certificate())
     assert settler.without_certificate() == []
     certificate = (program.CERTIFICATES / f"auth.{host}.crt").read_bytes()
     made = x509.load_pem_x509_certificate(certificate)
     names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == [f"auth.{host}"]
-    assert (program.ACCOUNTS / f"auth.{host}.key").stat().st_mode & 0o7777 == 0o640
+    key = program.CERTIFICATES / f"auth.{host}.key"
+    assert (key.is_symlink(), key.stat().st_mode & 0o7777) == (False, 0o640)
+    assert passwd.read_text() == "root:x:0:0"
 
 
 def test_a_dead_bridge_is_started_although_people_are_in_a_room(
