@@ -1,6 +1,7 @@
 """The program of the role tls: its challenges for the authority, and those to whom it hands a new certificate."""
 
 import http.client
+import json
 import socket
 import types
 from pathlib import Path
@@ -69,3 +70,37 @@ def test_where_somebody_serves_the_web_already_that_one_is_asked(program: types.
     with other, program.served(other.getsockname()[1]):
         # Nothing was put in its place.
         assert other.fileno() >= 0
+
+
+@pytest.mark.parametrize("late_only", [True, False])
+def test_a_certificate_that_cannot_be_had_keeps_no_other_from_being_asked_for(
+    program: types.ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    late_only: bool,
+) -> None:
+    names = {name: [f"{name}.escola.test"] for name in ("etherpad", "moodle", "nextcloud")}
+    (tmp_path / "acme.json").write_text(json.dumps({"certificates": names, "directory": "x", "email": ""}))
+    monkeypatch.setattr(program, "WANTED", tmp_path / "acme.json")
+    asked: list[str] = []
+
+    def ask(name: str, *_: object) -> None:
+        asked.append(name)
+        if name == "etherpad":
+            raise program.CertificateError("the authority gave no certificate for etherpad.escola.test")
+
+    held = ("chain", "key") if late_only else None
+    ran = types.SimpleNamespace(stdout="", returncode=0)
+    for known, value in (
+        ("ask", ask), ("missing", lambda *_: ["--force-renewal"]), ("lineage", lambda _: held),
+        ("in_place", lambda *_: True), ("names_of", lambda _: {"etherpad.escola.test"}), ("run", lambda *_, **__: ran),
+    ):  # fmt: skip
+        monkeypatch.setattr(program, known, value)
+    if late_only:
+        program.acme(False)
+        assert "note: the one that etherpad has is good for now" in capsys.readouterr().err
+    else:
+        with pytest.raises(program.CertificateError, match=r"etherpad\.escola\.test"):
+            program.acme(False)
+    assert asked == ["etherpad", "moodle", "nextcloud"]
