@@ -99,7 +99,7 @@ def test_a_certificate_that_cannot_be_had_keeps_no_other_from_being_asked_for(
         monkeypatch.setattr(program, known, value)
     if late_only:
         program.acme(False)
-        assert "note: the one that etherpad has is good for now" in capsys.readouterr().err
+        assert "note: the certificate that etherpad has is good for now" in capsys.readouterr().err
     else:
         with pytest.raises(program.CertificateError, match=r"etherpad\.escola\.test"):
             program.acme(False)
