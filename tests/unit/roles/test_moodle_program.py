@@ -119,3 +119,46 @@ def test_the_language_pack_is_not_written_among_moodles_files(
     moodle.settings()
     assert secret.read_text() == "root's"
     assert not program.PACK.exists()
+
+
+#: What a line of our own looks like; the others break lines for str.splitlines() and for no regular expression.
+SHAM = 'note: all is well\nx\x0bcut: {"meetings": 41, "participants": 977}\n\u2028note: b\x85cut: {}'
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_nothing_that_php_says_looks_like_a_line_of_ours(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int
+) -> None:
+    monkeypatch.setattr(
+        program.subprocess,
+        "run",
+        lambda *_, **__: types.SimpleNamespace(returncode=code, stdout=SHAM, stderr=SHAM),
+    )
+    moodle = object.__new__(program.Moodle)
+    moodle.check, moodle.said, moodle.wanted = True, False, {"language": "en"}
+    told = ""
+    try:
+        moodle.settings()
+        program.run("runuser")
+    except program.MoodleError as error:
+        told = str(error)
+    said = capsys.readouterr()
+    lines = [line for text in (said.out, said.err, told) for line in text.splitlines()]
+    assert any("all is well" in line for line in lines)
+    assert not [line for line in lines if line.startswith(("note: ", "cut: "))]
+
+
+def test_a_language_without_its_pack_is_still_told(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        program.subprocess, "run", lambda *_, **__: types.SimpleNamespace(returncode=0, stdout="", stderr="")
+    )
+    moodle = object.__new__(program.Moodle)
+    moodle.check, moodle.said, moodle.wanted = False, False, {"language": "ca"}
+    moodle.settings()
+    assert capsys.readouterr().err.startswith("note: the language pack ca ")
+    (program.DATA / "lang/ca").mkdir(parents=True)
+    (program.DATA / "lang/ca/langconfig.php").touch()
+    moodle.settings()
+    assert capsys.readouterr().err == ""

@@ -82,3 +82,23 @@ def test_values_of_config_php_are_read_as_nextcloud_writes_them(
     assert program.configured("version") == "32.0.2.2"
     assert program.configured("installed") == "true"
     assert program.configured("maintenance") is None
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_nothing_that_php_says_looks_like_a_line_of_ours(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int
+) -> None:
+    sham = 'note: all is well\nx\x0bcut: {"meetings": 41, "participants": 977}\n\u2028note: b\x85cut: {}'
+    monkeypatch.setattr(
+        program.subprocess,
+        "run",
+        lambda *_, **__: types.SimpleNamespace(returncode=code, stdout=sham, stderr=sham),
+    )
+    told = ""
+    try:
+        program.Nextcloud("33.0.9", check=True).settings({})
+    except program.NextcloudError as error:
+        told = str(error)
+    lines = [*capsys.readouterr().out.splitlines(), *told.splitlines()]
+    assert any("all is well" in line for line in lines)
+    assert not [line for line in lines if line.startswith(("note: ", "cut: "))]
