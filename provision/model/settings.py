@@ -1,9 +1,11 @@
 """Checks a school's ``settings`` of a service against the role's ``argument_specs``.
 
 A range is declared in the description of the option, by the words "(A to B)", "from A to B", "at least A" or
-"at most B": an argument specification of Ansible has no other place for it.
+"at most B": an argument specification of Ansible has no other place for it. So is a text that must be an address, by
+the words "(an IP address)".
 """
 
+import ipaddress
 import math
 import re
 from collections.abc import Mapping
@@ -21,6 +23,8 @@ _MOST = re.compile(r"\bat most (-?\d+(?:\.\d+)?)\b", re.IGNORECASE)
 
 # Ansible's marks for code, options and the like (ansible-doc: "Ansible markup"), such as C(None).
 _MARKUP = re.compile(r"\b[BCEILOPRUV]\(([^()]*)\)")
+
+_ADDRESS = "(an IP address)"
 
 _WORDS: Mapping[str, str] = {
     "str": "a text",
@@ -156,6 +160,18 @@ def _check_choice(
             rules.did_you_mean(written, [str(choice) for choice in choices]),
             code="wrong-choice",
         )
+    if (
+        value
+        and option.get("type") == "str"
+        and _ADDRESS in description_of(option)
+        and not _is_address(value)
+    ):
+        return document.problem(
+            loc,
+            f'{setting}: "{rules.short(str(value))}" is no address of a computer.',
+            "Write one IP address and nothing else, such as 203.0.113.7.",
+            code="wrong-address",
+        )
     least, most = range_of(option)
     limits = [f"at least {least:g}"] if least is not None else []
     limits += [f"at most {most:g}"] if most is not None else []
@@ -163,6 +179,16 @@ def _check_choice(
         message = f"{setting}: {value} is not possible. Allowed: {' and '.join(limits)}."
         return document.problem(loc, message, code="out-of-range")
     return None
+
+
+def _is_address(text: str) -> bool:
+    """One address of one computer: programs on servers have it in their settings as it stands."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    # What follows a "%" may be any text.
+    return "%" not in text and not (address.is_unspecified or address.is_multicast or address.is_loopback)
 
 
 def _check_dict(

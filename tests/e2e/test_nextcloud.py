@@ -279,7 +279,7 @@ def test_a_store_that_is_closed_takes_its_apps_along(
     assert not app_is_on(school)
     assert ask(school, "/store-apps/quiz/js/quiz.js")[0] == 404
     modes = ssh(school.machine, "stat -c '%U %a' /var/lib/nextcloud /opt/nextcloud/current/apps").stdout
-    assert modes == "nextcloud 750\nroot 755\n"
+    assert modes == "root 750\nroot 755\n"
     plan = school.provision("plan", school.id, "--exit-code", check=False)
     assert plan.returncode == 0, plan.stdout
     assert status_of(school)["installed"]

@@ -57,7 +57,9 @@ def run(*command: str, timeout: float | None = None) -> str:
     )
     if done.returncode:
         said = "\n".join(part.strip() for part in (done.stdout, done.stderr) if part.strip())
-        raise BigBlueButtonError(f"{Path(command[0]).name} ended with {done.returncode}: {said[-3000:]}")
+        # Marked: it may quote what others wrote, and a line that begins as ours ("cut: ") would be taken for ours.
+        marked = "\n| ".join(["", *said[-3000:].splitlines()])
+        raise BigBlueButtonError(f"{Path(command[0]).name} ended with {done.returncode}:{marked}")
     return done.stdout
 
 

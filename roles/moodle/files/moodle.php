@@ -181,9 +181,6 @@ if ($language !== 'en') {
             get_string_manager()->reset_caches();
             set_config('lang', $language);
         });
-    } else {
-        // No change, so not on standard output.
-        fwrite(STDERR, "note: the language pack {$language} is neither on the mirror nor reachable: Moodle speaks English\n");
     }
 }
 

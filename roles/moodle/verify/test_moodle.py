@@ -408,13 +408,15 @@ def test_settings_and_data_are_for_those_who_need_them(host: Any) -> None:
         ("/etc/moodle", "root", "moodle", 0o750),
         ("/etc/moodle/config.php", "root", "moodle", 0o640),
         ("/etc/moodle/provision.json", "root", "root", 0o600),
-        ("/var/lib/moodle", "moodle", "www-data", 0o710),
+        ("/var/lib/moodle", "root", "www-data", 0o711),
         ("/var/lib/moodle/data", "moodle", "www-data", 0o710),
         ("/var/lib/moodle/data/filedir", "moodle", "www-data", 0o2750),
     ):
         file = host.file(path)
         assert (file.user, file.group, file.mode) == (owner, group, mode), path
-    assert host.check_output("find /var/lib/moodle -type d -perm /007 -print -quit") == ""
+    assert host.check_output("find /var/lib/moodle -mindepth 1 -type d -perm /007 -print -quit") == ""
+    # Or root would meet a link in their place.
+    assert host.run("runuser -u moodle -- mv /var/lib/moodle/data /var/lib/moodle/away").rc != 0
     # Of the data the web server reads stored files only.
     assert host.run("runuser -u www-data -- ls /var/lib/moodle/data/filedir").rc == 0
     assert host.run("runuser -u www-data -- ls /var/lib/moodle/data").rc != 0

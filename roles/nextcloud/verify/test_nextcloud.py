@@ -407,6 +407,10 @@ def test_data_and_settings_are_closed_to_others(host: Any, cloud: Nextcloud) -> 
     # nginx may go through where administrators install apps.
     others = 0o001 if cloud.variables.get("nextcloud_app_store") else 0
     assert host.file("/var/lib/nextcloud").mode & 0o007 == others
+    # Or root would meet a link in place of what lies in it.
+    assert host.file("/var/lib/nextcloud").user == "root"
+    for name in ("config", "data"):
+        assert cloud.as_service(f"mv /var/lib/nextcloud/{name} /var/lib/nextcloud/away").rc != 0
     data = host.file("/var/lib/nextcloud/data")
     assert (data.user, data.mode & 0o7) == ("nextcloud", 0)
     config = host.file("/var/lib/nextcloud/config/config.php")

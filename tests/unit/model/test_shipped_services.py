@@ -1,11 +1,15 @@
 """What our own services say of themselves, taken together."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
 from provision import paths
 from provision.engine.variables import SYSTEM_MEMORY_MB
 from provision.model.catalog import ServiceEntry, load_catalog
+from provision.model.document import parse_document
+from provision.model.settings import check_settings
 
 CATALOG, PROBLEMS = load_catalog([paths.ROLES])
 #: What Linux has of a server that is sold with 8 GB.
@@ -70,3 +74,25 @@ def test_a_service_says_which_roles_its_own_tasks_include() -> None:
     said = {name: set(entry.definition.needs.includes) for name, entry in CATALOG.items()}
     assert found
     assert found == {name: roles for name, roles in said.items() if roles}
+
+
+@pytest.mark.parametrize("setting", ["public_address", "local_address"])
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("", True),
+        ("203.0.113.7", True),
+        ("2001:db8::7", True),
+        ("203.0.113.1\\nno-auth", False),
+        ("10.0.0.0-10.255.255.255", False),
+        ("10.0.0.0/8", False),
+        ("fe80::1%x\\nno-auth", False),
+        ("127.0.0.1", False),
+        ("router.escola.test", False),
+    ],
+)
+def test_the_addresses_of_a_router_are_addresses(setting: str, text: str, good: bool) -> None:
+    """They stand as they are in the settings of programs that would take a line of its own for theirs."""
+    document = parse_document(Path("school.yml"), f'settings:\n  {setting}: "{text}"\n'.encode())
+    found = check_settings(CATALOG["jitsi"], document.data["settings"], document, ("settings",))
+    assert [(problem.line, problem.code) for problem in found] == ([] if good else [(2, "wrong-address")])

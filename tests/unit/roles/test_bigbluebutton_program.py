@@ -13,6 +13,8 @@ import pytest
 
 from provision import paths
 from tests.unit.roles.bigbluebutton import STANDIN, installed, placed
+from tests.unit.roles.programs import parts
+from tests.unit.roles.stranger import as_stranger, given, reachable
 
 WANTED: dict[str, Any] = {
     "hostname": "video.vila.test",
@@ -286,6 +288,62 @@ def test_no_lesson_is_cut_to_keep_coturn_quiet_and_it_is_not_forgotten(
     assert program.hook(check=True) == []
 
 
+def planted(file: Path, target: Path, top: Path) -> None:
+    """A link in place of a file, by the user who owns everything from ``top`` on."""
+    reachable(top.parent)
+    for path in (top, *(place for place in file.parents if top in place.parents)):
+        given(path)
+    as_stranger('ln -sf "$2" "$1"', file, target)
+
+
+def test_hook_changes_no_file_behind_a_link_of_freeswitchs(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It reads, and then writes as root: what is read could be the user's own text, what is written any file."""
+    monkeypatch.setattr(program, "true", lambda *_: False)
+    noisy = '<param name="loglevel" value="info"/>\n'
+    other = tmp_path / "sudoers"
+    other.write_text(noisy)
+    switch = parts(program)[1].SWITCH
+    switch.parent.mkdir(parents=True)
+    planted(switch, other, program.FREESWITCH)
+    with pytest.raises(program.BigBlueButtonError, match=r"switch\.conf\.xml: not what upstream puts there"):
+        program.hook(check=False)
+    assert other.read_text() == noisy
+    as_stranger('rm "$1"; mv "$2" "$2.away"; ln -s "$3" "$2"', switch, switch.parent, tmp_path)
+    (tmp_path / switch.name).write_text(noisy)
+    with pytest.raises(program.BigBlueButtonError, match="autoload_configs: not what upstream puts there"):
+        program.hook(check=False)
+    assert (tmp_path / switch.name).read_text() == noisy
+
+
+def test_a_file_that_is_another_one_by_the_time_it_is_written_is_not_written(
+    program: types.ModuleType, tmp_path: Path
+) -> None:
+    other = tmp_path / "sudoers"
+    other.write_text("root's")
+    switch = parts(program)[1].SWITCH
+    switch.parent.mkdir(parents=True)
+    switch.write_text("quiet")
+
+    def meanwhile(text: str) -> str:
+        planted(switch, other, program.FREESWITCH)
+        return f"{text} and more"
+
+    program.rewrite(switch, meanwhile)
+    assert other.read_text() == "root's"
+
+
+def test_the_secret_of_webhooks_is_written_through_no_link(program: types.ModuleType, tmp_path: Path) -> None:
+    other = tmp_path / "sudoers"
+    other.write_text("sharedSecret: old\n")
+    program.WEBHOOKS.parent.mkdir(parents=True)
+    planted(program.WEBHOOKS, other, program.WEBHOOKS_HOME)
+    with pytest.raises(program.BigBlueButtonError, match=r"default\.yml: not what upstream puts there"):
+        program.Edit(program.WEBHOOKS, "sharedSecret: new\n", mode=None).do()
+    assert other.read_text() == "sharedSecret: old\n"
+
+
 # Old things.
 
 
@@ -332,6 +390,55 @@ def test_what_is_too_old_goes_and_the_rest_stays(program: types.ModuleType, tmp_
     program.purge(now + 15 * DAY)
     assert not stays[-1].exists()
     assert stays[-2].exists()
+
+
+@pytest.mark.parametrize("place", ["recording", "recording/raw", "events", "deleted", "deleted/presentation"])
+def test_what_is_too_old_is_not_looked_for_behind_a_link(
+    program: types.ModuleType, tmp_path: Path, place: str
+) -> None:
+    """Who runs as one of BigBlueButton's users would have root remove any directory of the server."""
+    import os
+
+    now = 1_800_000_000.0
+    program.WANTED.write_text(json.dumps({"purge_days": 14, "log_days": 7}))
+    school = reachable(tmp_path) / "var/lib/provision-school"
+    for name in ("raw/audit", "presentation/audit", "audit"):
+        (school / name).mkdir(parents=True)
+        (school / name / "checkpoint").write_text("signed")
+    for path in (*school.rglob("*"), school):
+        os.utime(path, (now - 400 * DAY, now - 400 * DAY))
+    for name in ("recording/raw", "events", "deleted/presentation"):
+        for path in (program.DATA / name, *(program.DATA / name).relative_to(program.DATA).parents):
+            given(program.DATA / path)
+    other = program.DATA / "events/old"
+    other.write_text("x")
+    os.utime(other, (now - 15 * DAY, now - 15 * DAY))
+    as_stranger('mv "$1" "$1.away"; ln -s "$2" "$1"', program.DATA / place, school)
+    before = sorted(school.rglob("*"))
+    for days in (0, 20):
+        with pytest.raises(
+            program.BigBlueButtonError, match=f"{program.DATA / place}: not what upstream puts there"
+        ):
+            program.purge(now + days * DAY)
+    assert sorted(school.rglob("*")) == before
+    # The rest is done all the same.
+    assert not other.exists()
+
+
+def test_logs_are_not_looked_for_behind_a_link(program: types.ModuleType, tmp_path: Path) -> None:
+    import os
+
+    now = 1_800_000_000.0
+    program.WANTED.write_text(json.dumps({"purge_days": 14, "log_days": 7}))
+    logs = reachable(tmp_path) / "var/log/other"
+    logs.mkdir(parents=True)
+    (logs / "syslog.1").write_text("x")
+    os.utime(logs / "syslog.1", (now - 400 * DAY, now - 400 * DAY))
+    as_stranger('ln -s "$2" "$1/below"', given(program.LOGS[1]), logs)
+    as_stranger('ln -s "$2" "$1/bbb-webrtc-sfu"', given(program.LOGS[4].parent), logs)
+    with pytest.raises(program.BigBlueButtonError, match="bbb-webrtc-sfu: not what upstream puts there"):
+        program.purge(now)
+    assert (logs / "syslog.1").exists()
 
 
 def test_what_goes_each_night_may_be_removed_by_the_unit_that_does_so(

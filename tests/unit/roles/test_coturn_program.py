@@ -50,6 +50,27 @@ def test_it_relays_to_this_server_alone(program: types.ModuleType) -> None:
     assert "no-multicast-peers" in text.splitlines()
 
 
+@pytest.mark.parametrize("key", ["public_address", "local_address"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "203.0.113.1\nno-auth\nallow-loopback-peers",
+        "203.0.113.1\n",
+        "10.0.0.0-10.255.255.255",
+        "10.0.0.0/8",
+        "fe80::1%x\nno-auth",
+        "127.0.0.1",
+        "0.0.0.0",
+        "router.escola.test",
+    ],
+)
+def test_what_is_no_address_does_not_get_into_its_settings(
+    program: types.ModuleType, key: str, text: str
+) -> None:
+    with pytest.raises(program.CoturnError, match=f"{key} of jitsi is no address"):
+        program.settings(wanted(**{"public_address": "192.0.2.7", key: text}), ["10.0.0.5"])
+
+
 def test_behind_a_router_people_are_told_the_routers_address(program: types.ModuleType) -> None:
     text = program.settings(
         wanted(public_address="192.0.2.7", local_address="10.0.0.9"), ["10.0.0.5", "10.0.0.9"]

@@ -24,7 +24,7 @@ CALLED = {
     "firewall/provision-firewall": ["undo"],
     "jitsi/provision-jitsi": ["settle"],
     "moodle/provision-moodle": ["settle"],
-    "nextcloud/provision-nextcloud": ["password"],
+    "nextcloud/provision-nextcloud": ["settle", "33.0.9"],
     "php/provision-php": ["settle"],
     "postgresql/provision-postgresql": ["17", "moodle"],
     "redis/provision-redis": ["settle"],

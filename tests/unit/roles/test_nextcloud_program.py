@@ -104,7 +104,8 @@ def test_a_program_that_fails_is_named_whoever_runs_it(
     monkeypatch.setattr(program.subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(program.NextcloudError) as error:
         program.run(*command)
-    assert str(error.value) == f"{named}: no"
+    assert str(error.value).startswith(f"{named}:\n")
+    assert str(error.value).endswith("no")
 
 
 def test_a_plan_before_nextcloud_is_installed_tells_of_the_password(
@@ -166,3 +167,23 @@ def test_an_answer_that_is_cut_off_is_waited_out(
         thread.start()
         program.Nextcloud("33.0.9", False).wait("cloud.escola.test")
         thread.join()
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_nothing_that_php_says_looks_like_a_line_of_ours(
+    program: types.ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int
+) -> None:
+    sham = 'note: all is well\nx\x0bcut: {"meetings": 41, "participants": 977}\n\u2028note: b\x85cut: {}'
+    monkeypatch.setattr(
+        program.subprocess,
+        "run",
+        lambda *_, **__: types.SimpleNamespace(returncode=code, stdout=sham, stderr=sham),
+    )
+    told = ""
+    try:
+        program.Nextcloud("33.0.9", check=True).settings({})
+    except program.NextcloudError as error:
+        told = str(error)
+    lines = [*capsys.readouterr().out.splitlines(), *told.splitlines()]
+    assert any("all is well" in line for line in lines)
+    assert not [line for line in lines if line.startswith(("note: ", "cut: "))]
