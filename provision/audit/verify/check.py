@@ -174,7 +174,8 @@ class _Verification:
         anchored = self._anchors(tsa_roots, standing.fitting)
         longest = check_order(self.times, self.away, self.now, self.max_age, findings)
         check_limits(self.times, [*standing.limits, *anchored], findings)
-        self.book.judge(self.now, self._time_of, standing.fitting, policy, cosigned.size if cosigned else 0)
+        covered = cosigned.size if cosigned else 0
+        self.book.judge(self.now, self._time_of, standing.fitting, policy, self.keys.policies, covered)
         self._details(pool, workers)
         return Verdict(
             origin=self.origin,

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from provision.audit.tlog import Policy
+from provision.audit.tlog import Policy, VerifierKey
+from provision.audit.verify.approval import Cosigners, Standing, standing
 from provision.audit.verify.findings import Findings, Severity
 from provision.audit.verify.held import Held
 from provision.audit.verify.scan import Results
@@ -49,6 +50,7 @@ class RunBook:
         self._findings = findings
         self._strict_since: int | None = None
         self._newest: str | None = None
+        self._former: dict[tuple[Standing, str], list[tuple[int, str]]] = {}
 
     def take(self, index: int, kind: str, facts: dict[str, Any]) -> None:
         """Take an entry about a run, or about the policy."""
@@ -86,15 +88,30 @@ class RunBook:
         else:
             run.results.add(results)
 
-    def judge(self, now: int, time_of: TimeOf, held: Sequence[Held], policy: Policy, covered: int) -> None:
+    def judge(
+        self,
+        now: int,
+        time_of: TimeOf,
+        held: Sequence[Held],
+        policy: Policy,
+        history: Sequence[tuple[int, Policy]],
+        covered: int,
+    ) -> None:
         """Say what is wrong with the order of things.
 
         Args:
             now: Unix seconds. time_of: gives the time of an entry, Unix seconds.
             held: checkpoints whose signatures were verified. policy: whose cosignatures approve.
+            history: each ``policy.set`` of the log, with its number.
             covered: entries that the policy's cosigners vouch for: with them for former witnesses named there.
         """
-        cosigned = _cosignatures(held)
+        cosigners = Cosigners(held)
+
+        def judged(keys: set[VerifierKey], approved: int) -> Standing:
+            return standing(
+                keys, approved, trusted=policy, history=history, cosigners=cosigners, covered=covered
+            )
+
         for name, run in self.runs.items():
             first = _first(run)
             if run.intent is None:
@@ -113,7 +130,9 @@ class RunBook:
                 )
             self._judge_results(name, run)
             if run.intent is not None and run.started is not None:
-                self._judge_approval(name, run, time_of, cosigned, policy, covered)
+                self._judge_approval(name, run, time_of, cosigners, judged)
+
+        self._tell_former()
 
     def _judge_results(self, name: str, run: Run) -> None:
         if run.results is None:
@@ -129,9 +148,8 @@ class RunBook:
         name: str,
         run: Run,
         time_of: TimeOf,
-        cosigned: dict[tuple[str, int], tuple[str, int]],
-        policy: Policy,
-        covered: int,
+        cosigners: Cosigners,
+        judged: Callable[[set[VerifierKey], int], Standing],
     ) -> None:
         if run.intent is None or run.started is None or (run.strict is None and run.approved is None):
             return
@@ -141,26 +159,37 @@ class RunBook:
             return
         limit = time_of(run.started) + TOLERANCE
         named = ", ".join(cosigner for cosigner, _, _ in run.cosigners[:5]) or "—"
-        proven: dict[str, bool] = {}
+        proven: dict[VerifierKey, bool] = {}
         for cosigner, size, claimed in run.cosigners:
-            found = cosigned.get((cosigner, size))
-            # A later line of the same cosigner replaces the one that the run waited for.
-            if found is not None and size > run.intent and claimed <= limit:
-                proven[found[0]] = found[1] <= limit
-        if not _enough(set(proven), policy, run.approved < covered):
-            self._findings.add("unapproved/unproven", run.approved, run=name, cosigner=named)
-        elif not _enough({one for one, timely in proven.items() if timely}, policy, run.approved < covered):
+            if size > run.intent and claimed <= limit:
+                # A later line of the same cosigner replaces the one that the run waited for.
+                for key, time in cosigners.of(cosigner, size).items():
+                    proven[key] = proven.get(key, False) or time <= limit
+        found = judged(set(proven), run.approved)
+        if found is Standing.NONE or found is Standing.STRANGER:
+            text = "unapproved/unproven" if found is Standing.NONE else "unapproved/stranger"
+            self._findings.add(text, run.approved, run=name, cosigner=named)
+            return
+        if judged({key for key, timely in proven.items() if timely}, run.approved) in {
+            Standing.NONE,
+            Standing.STRANGER,
+        }:
             self._findings.add(
                 "unapproved/late", run.approved, run=name, cosigner=named, severity=Severity.WARNING
             )
+        if found is not Standing.GOOD:
+            self._former.setdefault((found, named), []).append((run.approved, name))
 
-
-def _enough(names: set[str], policy: Policy, vouched: bool) -> bool:
-    """Whether these cosigners could approve: those of the policy, or former ones that the policy's vouch for."""
-    present = names & set(policy.witnesses)
-    if vouched and names - present:
-        return True
-    return bool(present) and policy.satisfied(present)
+    def _tell_former(self) -> None:
+        """Once for each witness: whoever had one for years had many runs with it."""
+        for (found, named), runs in self._former.items():
+            text, severity = (
+                ("former/witness", Severity.NOTE)
+                if found is Standing.FORMER
+                else ("former/unseen", Severity.WARNING)
+            )
+            first, name = min(runs)
+            self._findings.add(text, first, run=name, cosigner=named, count=len(runs), severity=severity)
 
 
 def _first(run: Run) -> int | None:
@@ -168,16 +197,3 @@ def _first(run: Run) -> int | None:
     if run.results is not None:
         places.append(run.results.entries[0])
     return min(places, default=run.intent)
-
-
-def _cosignatures(held: Sequence[Held]) -> dict[tuple[str, int], tuple[str, int]]:
-    """Cosignatures that hold, by the name of the key or of the policy and by size: name in the policy, and the time."""
-    found: dict[tuple[str, int], tuple[str, int]] = {}
-    for one in held:
-        for cosignature in one.cosignatures:
-            for name in (cosignature.name, cosignature.key.name):
-                key = (name, one.checkpoint.size)
-                earlier = found.get(key)
-                if earlier is None or cosignature.time < earlier[1]:
-                    found[key] = (cosignature.name, cosignature.time)
-    return found

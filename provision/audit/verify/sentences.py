@@ -311,6 +311,30 @@ WORDS: Mapping[str, Texts] = {
         "ca": "es diu que {cosigner} va aprovar l’execució {run}, i cap cosignatura desada d’aleshores no "
         "ho mostra",
     },
+    "unapproved/stranger": {
+        "en": "run {run} was approved by {cosigner}, which took the place of a witness that you trust; that one had "
+        "not cosigned the change before the run began",
+        "es": "la ejecución {run} la aprobó {cosigner}, que ocupó el lugar de un testigo en el que usted confía; "
+        "este no había cofirmado el cambio antes de que empezara la ejecución",
+        "ca": "l’execució {run} la va aprovar {cosigner}, que va ocupar el lloc d’un testimoni en què confieu; "
+        "aquest no havia cosignat el canvi abans que comencés l’execució",
+    },
+    "former/witness": {
+        "en": "run {run} was approved by {cosigner}, a witness of the school at that time ({count} runs); those "
+        "that you trust cosigned it later",
+        "es": "la ejecución {run} la aprobó {cosigner}, testigo del centro en aquel momento ({count} ejecuciones); "
+        "los testigos en los que usted confía la cofirmaron después",
+        "ca": "l’execució {run} la va aprovar {cosigner}, testimoni del centre en aquell moment ({count} "
+        "execucions); els testimonis en què confieu la van cosignar després",
+    },
+    "former/unseen": {
+        "en": "run {run} was approved by {cosigner} alone, as the city’s policy asked then ({count} runs); the "
+        "policy of this check asks for others",
+        "es": "la ejecución {run} solo la aprobó {cosigner}, como pedía entonces la política del municipio ({count} "
+        "ejecuciones); la política de esta comprobación pide otros testigos",
+        "ca": "l’execució {run} només la va aprovar {cosigner}, com demanava aleshores la política del municipi "
+        "({count} execucions); la política d’aquesta comprovació demana altres testimonis",
+    },
     "unapproved/late": {
         "en": "run {run} is said to be approved by {cosigner}; the cosignature that is kept was made after its "
         "start: a second one, or the run did not wait",

@@ -104,6 +104,7 @@ KINDS: Mapping[str, Texts] = {
     },
     "run-order": {"en": "run out of order", "es": "ejecución en desorden", "ca": "execució en desordre"},
     "unapproved": {"en": "not approved", "es": "sin aprobación", "ca": "sense aprovació"},
+    "former": {"en": "former witness", "es": "testigo anterior", "ca": "testimoni anterior"},
     "detail-altered": {"en": "detail altered", "es": "detalle alterado", "ca": "detall alterat"},
     "detail-missing": {"en": "detail missing", "es": "falta detalle", "ca": "falta detall"},
     "erased": {"en": "erasure", "es": "borrado", "ca": "esborrament"},
@@ -128,6 +129,11 @@ REMEDIES: Mapping[str, Texts] = {
         "comprobar. Enséñelos al auditor.",
         "ca": "Deseu els dos punts de control: amb les signatures són una prova que tothom pot comprovar. "
         "Mostreu-los a l’auditor.",
+    },
+    "school": {
+        "en": "Ask the school whether that key was its own; if it was, a policy of the school’s can name it.",
+        "es": "Pregunte al centro si esa clave era suya; si lo era, una política del centro puede nombrarla.",
+        "ca": "Pregunteu al centre si aquesta clau era seva; si ho era, una política del centre la pot anomenar.",
     },
     "copy": {
         "en": "Take the file from another copy (the school’s server, a backup), then verify again.",
@@ -195,7 +201,8 @@ REMEDY_OF: Mapping[str, str] = {
     "policy/unvouched": "policy", "policy/changed": "ask", "policy/no-cosigner": "policy",
     "quorum/none": "witness", "quorum/after": "witness", "stale/log": "fresh", "stale/cosigned": "witness",
     "form": "ask", "source": "ask", "time-order": "ask", "time-forged": "ask", "gap": "ask", "no-end/run": "ask",
-    "no-intent": "ask", "run-order": "ask", "unapproved": "ask", "detail-altered": "detail",
+    "no-intent": "ask", "run-order": "ask", "unapproved": "ask",
+    "unapproved/stranger": "school", "former/unseen": "school", "detail-altered": "detail",
     "detail-missing": "detail", "erased/unexplained": "ask", "erased/not-yet": "erase", "anchor": "authority",
 }  # fmt: skip
 
