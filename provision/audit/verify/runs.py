@@ -161,7 +161,8 @@ class RunBook:
         named = ", ".join(cosigner for cosigner, _, _ in run.cosigners[:5]) or "—"
         proven: dict[VerifierKey, bool] = {}
         for cosigner, size, claimed in run.cosigners:
-            if size > run.intent and claimed <= limit:
+            # It must have been there when the approval was written: what the log would grow to nobody can have signed.
+            if run.intent < size <= run.approved and claimed <= limit:
                 # A later line of the same cosigner replaces the one that the run waited for.
                 for key, time in cosigners.of(cosigner, size).items():
                     proven[key] = proven.get(key, False) or time <= limit

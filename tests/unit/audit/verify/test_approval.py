@@ -125,6 +125,26 @@ def test_a_run_without_any_cosignature_is_not_mended_by_a_later_one(city: City) 
     assert about(city, city.policy) == (False, [("unapproved/unproven", "bad")])
 
 
+@pytest.mark.parametrize("size", [8, 10])
+def test_an_approval_cannot_name_a_tree_that_is_still_to_come(city: City, size: int) -> None:
+    run = city.name()
+    city.intent(run)
+    city.approve(run, city.school, signed=False, size=size)
+    city.write(e.RunStarted(actor=ACTOR, target=TARGET, run=run))
+    city.steps(run)
+    while city.log.size < size:
+        city.write(e.Heartbeat(actor=ACTOR, target=TARGET))
+    assert city.log.size == size
+    cosign(city, city.school)
+    assert about(city, city.policy) == (False, [("unapproved/unproven", "bad")])
+
+
+def test_an_approval_over_just_the_intent_counts(city: City) -> None:
+    city.approved_run(city.school)
+    cosign(city, city.school)
+    assert about(city, city.policy) == (True, [])
+
+
 def test_a_school_that_lost_its_key_is_not_accused_of_what_it_approved_with_it(city: City) -> None:
     city.approved_run(city.school)
     city.approved_run(city.school)
