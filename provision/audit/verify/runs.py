@@ -1,5 +1,7 @@
 """Runs as the entries tell them: announced, approved where that is needed, started, ended, in this order."""
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,12 +10,11 @@ from provision.audit.tlog import Policy, VerifierKey
 from provision.audit.verify.approval import Cosigners, Standing, standing
 from provision.audit.verify.findings import Findings, Severity
 from provision.audit.verify.held import Held
+from provision.audit.verify.reading import TOLERANCE, has
 from provision.audit.verify.scan import Results
 
 #: How long the newest run may be under way before its missing end is a finding.
 UNDER_WAY = 24 * 3600
-#: Clocks of city, school and authority may differ by this much (seconds).
-TOLERANCE = 300
 
 TimeOf = Callable[[int], int]
 
@@ -26,7 +27,8 @@ class Run:
         strict: entry that asks for approval: the intent itself, or the policy in force; None where none does.
         by_policy: whether it is the policy that asks for it.
         cosigners: name, size and time of each cosignature that ``run.approved`` names.
-        size, root: of the detail, as ``run.ended`` has them. broken: a later run closed it.
+        size, root: of the detail, as ``run.ended`` has them. broken: a later run closed it; ``closed``: the entry in
+            which the first one did.
     """
 
     intent: int | None = None
@@ -39,6 +41,7 @@ class Run:
     size: int = 0
     root: bytes = b""
     broken: bool = False
+    closed: int | None = None
     results: Results | None = None
 
 
@@ -50,6 +53,7 @@ class RunBook:
         self._findings = findings
         self._strict_since: int | None = None
         self._newest: str | None = None
+        self._after_end: list[tuple[int, str]] = []
         self._former: dict[tuple[Standing, str], list[tuple[int, str]]] = {}
 
     def take(self, index: int, kind: str, facts: dict[str, Any]) -> None:
@@ -69,7 +73,7 @@ class RunBook:
             return
         setattr(run, slot, index)
         if run.ended is not None and slot != "ended":
-            self._findings.add("run-order/late", index, run=name)
+            self._after_end.append((index, name))
         match slot:
             case "intent":
                 self._newest = name
@@ -79,6 +83,7 @@ class RunBook:
                 run.cosigners = facts["cosigners"]
             case "ended":
                 run.size, run.root, run.broken = facts["size"], facts["root"], facts["broken"]
+                run.closed = index if run.broken and run.closed is None else run.closed
 
     def take_results(self, name: str, results: Results) -> None:
         """Take the steps that a piece of the log has of a run."""
@@ -88,6 +93,22 @@ class RunBook:
         else:
             run.results.add(results)
 
+    def whole_run(self, first: int, last: int, shared: int) -> bool:
+        """Whether entries that are said to have waited have steps of a run that had not been announced before.
+
+        Args:
+            first, last: those entries.
+            shared: entries that everybody had then.
+        """
+        for run in self.runs.values():
+            announced = run.intent is not None and run.intent < shared
+            if not announced and (
+                (run.results is not None and _any_within(run.results.entries, first, last))
+                or (run.ended is not None and first <= run.ended <= last and run.size)
+            ):
+                return True
+        return False
+
     def judge(
         self,
         now: int,
@@ -96,6 +117,7 @@ class RunBook:
         policy: Policy,
         history: Sequence[tuple[int, Policy]],
         covered: int,
+        waited: "array[int]",
     ) -> None:
         """Say what is wrong with the order of things.
 
@@ -104,7 +126,12 @@ class RunBook:
             held: checkpoints whose signatures were verified. policy: whose cosignatures approve.
             history: each ``policy.set`` of the log, with its number.
             covered: entries that the policy's cosigners vouch for: with them for former witnesses named there.
+            waited: entries that are bound as such that waited for the log, ascending.
         """
+        for index, name in self._after_end:
+            # A colleague took it for broken off while this waited; that it had begun is told all the same.
+            if self.runs[name].closed is None or not has(waited, index):
+                self._findings.add("run-order/late", index, run=name)
         cosigners = Cosigners(held)
 
         def judged(keys: set[VerifierKey], approved: int) -> Standing:
@@ -159,10 +186,12 @@ class RunBook:
             return
         limit = time_of(run.started) + TOLERANCE
         named = ", ".join(cosigner for cosigner, _, _ in run.cosigners[:5]) or "—"
+        # What the school cosigned when a colleague had withdrawn the run already is no consent to it.
+        most = run.approved if run.closed is None else min(run.approved, run.closed)
         proven: dict[VerifierKey, bool] = {}
         for cosigner, size, claimed in run.cosigners:
             # It must have been there when the approval was written: what the log would grow to nobody can have signed.
-            if run.intent < size <= run.approved and claimed <= limit:
+            if run.intent < size <= most and claimed <= limit:
                 # A later line of the same cosigner replaces the one that the run waited for.
                 for key, time in cosigners.of(cosigner, size).items():
                     proven[key] = proven.get(key, False) or time <= limit
@@ -191,6 +220,12 @@ class RunBook:
             )
             first, name = min(runs)
             self._findings.add(text, first, run=name, cosigner=named, count=len(runs), severity=severity)
+
+
+def _any_within(places: "array[int]", first: int, last: int) -> bool:
+    """Whether an ascending row has a number from ``first`` to ``last``."""
+    place = bisect_left(places, first)
+    return place < len(places) and places[place] <= last
 
 
 def _first(run: Run) -> int | None:

@@ -238,6 +238,14 @@ WORDS: Mapping[str, Texts] = {
         "ca": "porta data {time} i es va registrar després d’una entrada de {before}; va esperar a la màquina d’un "
         "administrador",
     },
+    "time-order/left-over": {
+        "en": "dated {time}, and logged only after an entry of {before}; the log says in front of it that something "
+        "of its own had been left over, and not what",
+        "es": "lleva fecha {time} y se registró después de una entrada de {before}; el registro dice justo antes "
+        "que le había quedado algo atrás, y no qué",
+        "ca": "porta data {time} i es va registrar després d’una entrada de {before}; el registre diu just abans "
+        "que li havia quedat alguna cosa enrere, i no què",
+    },
     "time-forged/cosigned": {
         "en": "dated {time}, but {cosigner} cosigned it on {limit} already ({source})",
         "es": "lleva fecha {time}, pero {cosigner} ya la cofirmó el {limit} ({source})",
