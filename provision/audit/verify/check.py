@@ -26,6 +26,7 @@ from provision.audit.verify.keys import KeyHistory, check_log_signatures, check_
 from provision.audit.verify.runs import RunBook
 from provision.audit.verify.times import Limit, check_limits, check_order, shown
 from provision.audit.verify.tree import Tree
+from provision.audit.verify.unseen import check_unseen
 from provision.audit.verify.waiting import MOST, Recovery, bound, unbound
 
 #: Entries, or steps of runs, from which on the work is spread over several processes.
@@ -179,6 +180,8 @@ class _Verification:
         claimed = unbound(self.times, away, self.recoveries, self.book)
         longest = check_order(self.times, away, claimed, self.now, self.max_age, findings)
         check_limits(self.times, [*standing.limits, *anchored], findings)
+        older = array("Q", sorted({*away, *claimed}))
+        check_unseen(self.times, older, standing.limits, anchored, self.book, findings)
         covered = cosigned.size if cosigned else 0
         self.book.judge(
             self.now, self._time_of, standing.fitting, policy, self.keys.policies, covered, waited

@@ -267,6 +267,22 @@ WORDS: Mapping[str, Texts] = {
         "es": "{cosigner} cofirmó {source} el {time}, que aún no ha llegado",
         "ca": "{cosigner} va cosignar {source} el {time}, que encara no ha arribat",
     },
+    "older-date/unseen": {
+        "en": "dated {time}, and not yet among the {size} entries that {cosigner} cosigned on {limit}: it was given "
+        "an older copy, they had not reached the server, or the date was put back",
+        "es": "lleva fecha {time} y aún no estaba entre las {size} entradas que {cosigner} cofirmó el {limit}: le "
+        "dieron una copia más antigua, no habían llegado al servidor, o se retrasó la fecha",
+        "ca": "porta data {time} i encara no era entre les {size} entrades que {cosigner} va cosignar el {limit}: "
+        "li van donar una còpia més antiga, no havien arribat al servidor, o s’ha endarrerit la data",
+    },
+    "older-date/waited": {
+        "en": "dated {time}, and not yet among the {size} entries that {cosigner} cosigned on {limit}; it had "
+        "waited on an administrator’s machine",
+        "es": "lleva fecha {time} y aún no estaba entre las {size} entradas que {cosigner} cofirmó el {limit}; "
+        "esperó en la máquina de un administrador",
+        "ca": "porta data {time} i encara no era entre les {size} entrades que {cosigner} va cosignar el {limit}; "
+        "va esperar a la màquina d’un administrador",
+    },
     "gap/long": {
         "en": "nothing was logged for {span} in front of it, not even a sign of life",
         "es": "antes no se registró nada durante {span}, ni una señal de vida",

@@ -95,6 +95,7 @@ KINDS: Mapping[str, Texts] = {
     "source": {"en": "of another source", "es": "de otro origen", "ca": "d’un altre origen"},
     "time-order": {"en": "time goes back", "es": "el tiempo retrocede", "ca": "el temps retrocedeix"},
     "time-forged": {"en": "time forged", "es": "fecha falsificada", "ca": "data falsificada"},
+    "older-date": {"en": "older date", "es": "fecha anterior", "ca": "data anterior"},
     "gap": {"en": "gap in time", "es": "hueco en el tiempo", "ca": "buit en el temps"},
     "no-end": {"en": "run without end", "es": "ejecución sin fin", "ca": "execució sense final"},
     "no-intent": {
@@ -164,6 +165,11 @@ REMEDIES: Mapping[str, Texts] = {
         "es": "Pregunte al municipio qué pasó entonces.",
         "ca": "Pregunteu al municipi què va passar aleshores.",
     },
+    "given": {
+        "en": "Ask the school which copy it signed then, and the city what happened.",
+        "es": "Pregunte al centro qué copia firmó entonces, y al municipio qué pasó.",
+        "ca": "Pregunteu al centre quina còpia va signar aleshores, i al municipi què va passar.",
+    },
     "fresh": {
         "en": "Get a newer copy, or ask the city why nothing was logged.",
         "es": "Consiga una copia más nueva, o pregunte al municipio por qué no se registró nada.",
@@ -200,7 +206,8 @@ REMEDY_OF: Mapping[str, str] = {
     "signature": "copy", "replayed": "compare", "key-swapped": "key", "policy/missing": "policy",
     "policy/unvouched": "policy", "policy/changed": "ask", "policy/no-cosigner": "policy",
     "quorum/none": "witness", "quorum/after": "witness", "stale/log": "fresh", "stale/cosigned": "witness",
-    "form": "ask", "source": "ask", "time-order": "ask", "time-forged": "ask", "gap": "ask", "no-end/run": "ask",
+    "form": "ask", "source": "ask", "time-order": "ask", "time-forged": "ask",
+    "older-date/unseen": "given", "gap": "ask", "no-end/run": "ask",
     "no-intent": "ask", "run-order": "ask", "unapproved": "ask",
     "unapproved/stranger": "school", "former/unseen": "school", "detail-altered": "detail",
     "detail-missing": "detail", "erased/unexplained": "ask", "erased/not-yet": "erase", "anchor": "authority",
