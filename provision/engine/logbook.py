@@ -349,6 +349,11 @@ class LogBook:
                     strict=self.school.audit.strict,
                 )
             )
+            if not self.school.audit.strict and writer.log.policy.witnesses:
+                self.notes.append(
+                    "runs do not wait for the school any more, and the audit log says so: let the school sign before "
+                    "the next run (provision audit witness sign); else audit verify will ask why it was not told"
+                )
         self._own.strict = self.school.audit.strict
         self._check_last_run(self._state.last_run)
         for copy in self._copies[1:]:

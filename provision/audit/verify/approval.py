@@ -7,6 +7,7 @@ policies alone; so it matters whether the witnesses whose place they took had co
 
 from collections.abc import Collection, Sequence
 from enum import Enum, auto
+from math import inf
 
 from provision.audit.tlog import Policy, VerifierKey
 from provision.audit.verify.held import Held
@@ -53,6 +54,31 @@ class Cosigners:
         A new key may have the name of the old one, so that there may be several.
         """
         return self._named.get((name, size), {})
+
+    def of_change(self, index: int, trusted: Policy, history: Sequence[tuple[int, Policy]]) -> float | None:
+        """The size of the smallest tree by whose cosignatures a change of the rules was known.
+
+        Args:
+            index: of its entry.
+            trusted: the policy of whoever verifies: what its witnesses have seen is known.
+            history: each ``policy.set``; so is what those have seen who cosigned before the change.
+
+        Returns:
+            infinity where nobody has cosigned it yet; None where there was nobody to do so.
+        """
+        past = [policy for place, policy in history if place < index and policy.witnesses]
+        if not past:
+            return None
+        seen: set[VerifierKey] = set()
+        later = sorted(
+            ((size, key) for key, sizes in self._sizes.items() for size in sizes if size > index),
+            key=lambda one: one[0],
+        )
+        for size, key in later:
+            seen.add(key)
+            if _met(trusted, seen) or _met(past[-1], seen):
+                return size
+        return inf
 
     def between(self, above: int, most: int) -> set[VerifierKey]:
         """The keys that cosigned a tree of more than ``above`` and at most ``most`` entries."""

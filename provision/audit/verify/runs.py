@@ -15,6 +15,8 @@ from provision.audit.verify.scan import Results
 
 #: How long the newest run may be under way before its missing end is a finding.
 UNDER_WAY = 24 * 3600
+#: Ends of strict mode that are looked at; of a log with more the first ones say enough.
+MOST_ENDED = 200
 
 TimeOf = Callable[[int], int]
 
@@ -53,12 +55,19 @@ class RunBook:
         self._findings = findings
         self._strict_since: int | None = None
         self._newest: str | None = None
+        # Entries that end strict mode, and those that bring it back.
+        self._ended: list[int] = []
+        self._again: dict[int, int] = {}
         self._after_end: list[tuple[int, str]] = []
         self._former: dict[tuple[Standing, str], list[tuple[int, str]]] = {}
 
     def take(self, index: int, kind: str, facts: dict[str, Any]) -> None:
         """Take an entry about a run, or about the policy."""
         if kind == "policy.set":
+            if self._strict_since is not None and not facts["strict"]:
+                self._ended.append(index)
+            elif self._strict_since is None and facts["strict"] and self._ended:
+                self._again[self._ended[-1]] = index
             self._strict_since = index if facts["strict"] else None
             return
         name = facts["run"]
@@ -160,6 +169,7 @@ class RunBook:
                 self._judge_approval(name, run, time_of, cosigners, judged)
 
         self._tell_former()
+        self._tell_ended(policy, history, cosigners)
 
     def _judge_results(self, name: str, run: Run) -> None:
         if run.results is None:
@@ -209,6 +219,43 @@ class RunBook:
             )
         if found is not Standing.GOOD:
             self._former.setdefault((found, named), []).append((run.approved, name))
+
+    def _tell_ended(
+        self, trusted: Policy, history: Sequence[tuple[int, Policy]], cosigners: Cosigners
+    ) -> None:
+        """Where the city ended that runs wait for the school: whether the school knew before the next one began."""
+        loose = sorted(
+            (run.intent, run.started, name)
+            for name, run in self.runs.items()
+            if run.intent is not None
+            and run.started is not None
+            and run.strict is None
+            and run.approved is None
+        )
+        for index in self._ended[:MOST_ENDED]:
+            again = self._again.get(index)
+            asked = cosigners.of_change(index, trusted, history)
+            unasked = [
+                (started, name)
+                for intent, started, name in loose
+                if index < intent
+                and (again is None or intent < again)
+                and asked is not None
+                and started < asked
+            ]
+            if not unasked:
+                self._findings.add("strict/ended", index, severity=Severity.NOTE)
+                continue
+            # Between two visits, and put back as it was: the school has never seen runs go on without it.
+            hidden = again is not None and asked is not None and again < asked
+            self._findings.add(
+                "strict/unseen" if hidden else "strict/unasked",
+                index,
+                run=unasked[0][1],
+                count=len(unasked),
+                again=again or 0,
+                severity=Severity.BAD if hidden else Severity.WARNING,
+            )
 
     def _tell_former(self) -> None:
         """Once for each witness: whoever had one for years had many runs with it."""

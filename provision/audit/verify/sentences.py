@@ -375,6 +375,27 @@ WORDS: Mapping[str, Texts] = {
         "ca": "l’execució {run} va prescindir de l’aprovació del centre, que la política vigent (entrada "
         "{policy}) exigeix",
     },
+    "strict/ended": {
+        "en": "from here on runs did not wait for the school’s approval any more",
+        "es": "desde aquí las ejecuciones ya no esperaron la aprobación del centro",
+        "ca": "des d’aquí les execucions ja no van esperar l’aprovació del centre",
+    },
+    "strict/unasked": {
+        "en": "from here on runs did not wait for the school’s approval any more, and {count} began before the "
+        "school had cosigned this, run {run} first",
+        "es": "desde aquí las ejecuciones ya no esperaron la aprobación del centro, y {count} empezaron antes de "
+        "que el centro cofirmara esto, la primera {run}",
+        "ca": "des d’aquí les execucions ja no van esperar l’aprovació del centre, i {count} van començar abans que "
+        "el centre ho cosignés, la primera {run}",
+    },
+    "strict/unseen": {
+        "en": "runs did not wait for the school’s approval from here to entry {again}, between two cosignatures of "
+        "the school, and {count} began meanwhile, run {run} first",
+        "es": "desde aquí hasta la entrada {again}, entre dos cofirmas del centro, las ejecuciones no esperaron su "
+        "aprobación, y {count} empezaron mientras tanto, la primera {run}",
+        "ca": "des d’aquí fins a l’entrada {again}, entre dues cosignatures del centre, les execucions no en van "
+        "esperar l’aprovació, i {count} van començar mentrestant, la primera {run}",
+    },
     "detail-altered/step": {
         "en": "step {number} of run {run} is not the one that was logged",
         "es": "el paso {number} de la ejecución {run} no es el que se registró",

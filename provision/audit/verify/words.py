@@ -106,6 +106,7 @@ KINDS: Mapping[str, Texts] = {
     "run-order": {"en": "run out of order", "es": "ejecución en desorden", "ca": "execució en desordre"},
     "unapproved": {"en": "not approved", "es": "sin aprobación", "ca": "sense aprovació"},
     "former": {"en": "former witness", "es": "testigo anterior", "ca": "testimoni anterior"},
+    "strict": {"en": "approval lifted", "es": "sin esperar aprobación", "ca": "sense esperar l’aprovació"},
     "detail-altered": {"en": "detail altered", "es": "detalle alterado", "ca": "detall alterat"},
     "detail-missing": {"en": "detail missing", "es": "falta detalle", "ca": "falta detall"},
     "erased": {"en": "erasure", "es": "borrado", "ca": "esborrament"},
@@ -209,7 +210,8 @@ REMEDY_OF: Mapping[str, str] = {
     "form": "ask", "source": "ask", "time-order": "ask", "time-forged": "ask",
     "older-date/unseen": "given", "gap": "ask", "no-end/run": "ask",
     "no-intent": "ask", "run-order": "ask", "unapproved": "ask",
-    "unapproved/stranger": "school", "former/unseen": "school", "detail-altered": "detail",
+    "unapproved/stranger": "school", "strict/unasked": "ask", "strict/unseen": "ask",
+    "former/unseen": "school", "detail-altered": "detail",
     "detail-missing": "detail", "erased/unexplained": "ask", "erased/not-yet": "erase", "anchor": "authority",
 }  # fmt: skip
 

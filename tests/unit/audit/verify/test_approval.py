@@ -241,3 +241,81 @@ def test_a_new_key_of_the_log_changes_nothing_for_who_approves(city: City) -> No
         policy.quorum,
     )
     assert about(city, trusted) == (True, [("former/witness", "note")])
+
+
+def strict(verdict: Verdict) -> list[tuple[str, str, int | None]]:
+    return [(one.text, str(one.severity), one.entry) for one in verdict.findings if one.kind == "strict"]
+
+
+def switched_off(city: City) -> None:
+    city.set_policy(city.policy, strict=False)
+    city.strict = False
+
+
+def switched_on(city: City) -> None:
+    city.set_policy(city.policy, strict=True)
+    city.strict = True
+
+
+def checked(city: City) -> Verdict:
+    return verify(city.directory, city.policy, now=city.now + timedelta(hours=3))
+
+
+def test_strict_mode_that_is_off_for_a_run_between_two_visits_is_bad(city: City) -> None:
+    switched_off(city)
+    city.run()
+    switched_on(city)
+    city.cosign()
+    assert not checked(city).ok
+    assert strict(checked(city)) == [("strict/unseen", "bad", 2)]
+
+
+def test_taking_the_witness_away_first_does_not_hide_it(city: City) -> None:
+    city.set_policy(Policy((city.keys[0].verifier,)), retired(city.school))
+    city.set_policy(Policy((city.keys[0].verifier,)), strict=False)
+    city.strict = False
+    city.run()
+    switched_on(city)
+    city.cosign()
+    assert strict(checked(city)) == [("strict/unseen", "bad", 4)]
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_strict_mode_that_ends_without_asking_is_a_warning(city: City, back: bool) -> None:
+    switched_off(city)
+    city.run()
+    city.cosign()
+    if back:
+        switched_on(city)
+        city.cosign()
+    assert checked(city).ok
+    assert strict(checked(city)) == [("strict/unasked", "warning", 2)]
+
+
+def test_strict_mode_that_ends_with_the_schools_knowledge_is_a_note(city: City) -> None:
+    switched_off(city)
+    city.cosign()
+    city.run()
+    switched_on(city)
+    city.approved_run(city.school)
+    city.cosign()
+    assert checked(city).ok
+    assert strict(checked(city)) == [("strict/ended", "note", 2)]
+
+
+def test_strict_mode_that_nobody_could_answer_yet_may_end(tmp_path: Path) -> None:
+    city = City(tmp_path / "log", strict=True, witness=False)
+    city.set_policy(city.policy, strict=False)
+    city.strict = False
+    city.run()
+    switched_on(city)
+    assert strict(checked(city)) == [("strict/ended", "note", 2)]
+
+
+def test_a_run_that_was_approved_all_the_same_needs_no_strict_mode(city: City) -> None:
+    switched_off(city)
+    city.approved_run(city.school)
+    switched_on(city)
+    city.cosign()
+    assert checked(city).ok
+    assert strict(checked(city)) == [("strict/ended", "note", 2)]
