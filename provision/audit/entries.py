@@ -383,12 +383,31 @@ class Leftover(_Model):
     bytes: Count
 
 
+class Following(_Model):
+    """Entries that had been signed and had never reached the server, while a colleague went on without them.
+
+    Args:
+        shared: how many entries their log and this one have in common.
+        size, root: of the tree that they were part of: the shared ones and, word for word, the ``size - shared`` that
+            follow the entry which says this.
+    """
+
+    shared: Count
+    size: Count
+    root: Sha256
+
+
 class LogRecovered(Data):
-    """A writer was broken off; what it left unfinished is named here and removed, never taken for signed."""
+    """A writer was broken off; what it left unfinished is named here and removed, never taken for signed.
+
+    Args:
+        follows: signed entries that come once more, directly behind this one; left out where none do.
+    """
 
     type: ClassVar[str] = "log.recovered"
     action: Text = "recover"
     leftovers: list[Leftover]
+    follows: Following | None = None
 
 
 #: Every type that is written, by its name.

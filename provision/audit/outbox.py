@@ -119,7 +119,11 @@ class Outbox:
                     if number >= _BACK:
                         break
                     there.add(entry.event["id"])
-            new = [raw for raw in waiting if json.loads(raw)["id"] not in there]
+            new = []
+            for raw in waiting:
+                if (identity := json.loads(raw)["id"]) not in there:
+                    there.add(identity)
+                    new.append(raw)
             writer.append_raw(new)
             try:
                 if others:

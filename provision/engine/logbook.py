@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -187,7 +188,8 @@ class LogBook:
         """Give way to the copy where ours differs only in what never came to the server and nobody has cosigned.
 
         A run whose line was cut leaves such entries, and a colleague may have gone on without them. They wait in the
-        outbox, word for word, and follow what the copy has; our checkpoint over them is kept, and named in the log.
+        outbox, word for word, and follow what the copy has, behind an entry that binds them; our checkpoint over them
+        is kept, and named in the log.
 
         Returns:
             whether the log ends now where the copy was placed last.
@@ -206,7 +208,10 @@ class LogBook:
             return False
         # Among what is left over, which the next writer names in the log by its hash.
         writer.put(f"{_evidence('left-over')}/checkpoint", writer.log.note.encode())
-        Outbox(self.directory).keep(list(writer.log.reader.entries(size)))
+        outbox, left = Outbox(self.directory), list(writer.log.reader.entries(size))
+        # They wait already where somebody was killed in the middle of this.
+        if not set(left).issubset(outbox.waiting()):
+            outbox.keep([e.compose(self.origin, self._following(size)), *left])
         # From here on the entries beyond are what a crash leaves: put aside and recorded by the next writer.
         writer.put("checkpoint", note.encode())
         # What a colleague erased stands among the entries that come in the place of ours.
@@ -216,6 +221,17 @@ class LogBook:
             "without them: they follow the colleague's now"
         )
         return True
+
+    def _following(self, shared: int) -> e.LogRecovered:
+        """What binds the entries that come once more: without it their dates would look like an older log's."""
+        log = self._writer.log
+        note = log.note.encode()
+        return e.LogRecovered(
+            actor=self.actor,
+            target=self.target,
+            leftovers=[e.Leftover(file="checkpoint", sha256=sha256(note).hexdigest(), bytes=len(note))],
+            follows=e.Following(shared=shared, size=log.size, root=log.root.hex()),
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -333,6 +349,11 @@ class LogBook:
                     strict=self.school.audit.strict,
                 )
             )
+            if not self.school.audit.strict and writer.log.policy.witnesses:
+                self.notes.append(
+                    "runs do not wait for the school any more, and the audit log says so: let the school sign before "
+                    "the next run (provision audit witness sign); else audit verify will ask why it was not told"
+                )
         self._own.strict = self.school.audit.strict
         self._check_last_run(self._state.last_run)
         for copy in self._copies[1:]:

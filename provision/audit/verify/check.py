@@ -26,6 +26,8 @@ from provision.audit.verify.keys import KeyHistory, check_log_signatures, check_
 from provision.audit.verify.runs import RunBook
 from provision.audit.verify.times import Limit, check_limits, check_order, shown
 from provision.audit.verify.tree import Tree
+from provision.audit.verify.unseen import check_unseen
+from provision.audit.verify.waiting import MOST, Recovery, bound, unbound
 
 #: Entries, or steps of runs, from which on the work is spread over several processes.
 SPREAD = 4 * scan.PIECE * TILE_WIDTH
@@ -146,6 +148,7 @@ class _Verification:
         self.book = RunBook(self.findings)
         self.times: array[int] = array("q")
         self.away: array[int] = array("Q")
+        self.recoveries: list[Recovery] = []
         self.types: Counter[str] = Counter()
         self.erasings: dict[str, _Erasing] = {}
 
@@ -172,9 +175,17 @@ class _Verification:
             standing.fitting, policy, self.size, self._time_of, self.now, self.max_age, findings
         )
         anchored = self._anchors(tsa_roots, standing.fitting)
-        longest = check_order(self.times, self.away, self.now, self.max_age, findings)
+        waited = bound(self.directory, self.size, self.recoveries, self.book)
+        away = array("Q", sorted({*self.away, *waited}))
+        claimed = unbound(self.times, away, self.recoveries, self.book)
+        longest = check_order(self.times, away, claimed, self.now, self.max_age, findings)
         check_limits(self.times, [*standing.limits, *anchored], findings)
-        self.book.judge(self.now, self._time_of, standing.fitting, policy, cosigned.size if cosigned else 0)
+        older = array("Q", sorted({*away, *claimed}))
+        check_unseen(self.times, older, standing.limits, anchored, self.book, findings)
+        covered = cosigned.size if cosigned else 0
+        self.book.judge(
+            self.now, self._time_of, standing.fitting, policy, self.keys.policies, covered, waited
+        )
         self._details(pool, workers)
         return Verdict(
             origin=self.origin,
@@ -246,8 +257,14 @@ class _Verification:
                 self.keys.take(index, kind, facts, self.findings)
             if kind in _RUN_TYPES:
                 self.book.take(index, kind, facts)
+            elif kind == "log.recovered":
+                self._take_recovery(index, facts)
             elif kind == "erasure.performed":
                 self._take_erasing(index, facts)
+
+    def _take_recovery(self, index: int, facts: dict[str, Any]) -> None:
+        if (facts["checkpoint"] or "size" in facts) and len(self.recoveries) < MOST:
+            self.recoveries.append(Recovery(index, **facts))
 
     def _take_erasing(self, index: int, facts: dict[str, Any]) -> None:
         erasing = self.erasings.setdefault(facts["id"], _Erasing(index, facts["time"], facts["actor"]))

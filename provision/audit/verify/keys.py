@@ -16,7 +16,7 @@ class KeyHistory:
     Args:
         since: size of the smallest tree that a log's key may sign. until: size of the largest one.
         witnesses: every key that was ever announced as a witness's, by its ``vkey``: a new key may have the old name.
-        policy: the newest ``policy.set``: its entry and text. policies: entry and whether approval is needed.
+        policy: the newest ``policy.set``: its entry and text. policies: all of them that can be read.
     """
 
     opened: list[VerifierKey] = field(default_factory=list)
@@ -25,6 +25,7 @@ class KeyHistory:
     until: dict[VerifierKey, int] = field(default_factory=dict)
     witnesses: dict[str, VerifierKey] = field(default_factory=dict)
     policy: tuple[int, str] | None = None
+    policies: list[tuple[int, Policy]] = field(default_factory=list)
 
     def take(self, index: int, kind: str, facts: dict[str, Any], findings: Findings) -> None:
         """Take an entry about keys."""
@@ -50,9 +51,9 @@ class KeyHistory:
                         self.until[key] = index + 1
                 case "policy.set":
                     self.policy = (index, facts["policy"])
-                    self.witnesses |= {
-                        key.vkey: key for key in Policy.parse(facts["policy"]).witnesses.values()
-                    }
+                    policy = Policy.parse(facts["policy"])
+                    self.policies.append((index, policy))
+                    self.witnesses |= {key.vkey: key for key in policy.witnesses.values()}
         except (NoteError, PolicyError) as error:
             findings.add("form/data", index, type=kind, field=str(error))
 

@@ -1,5 +1,7 @@
 """Reading one entry: its envelope, its canonical form, its time, and what it says about keys and runs."""
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +14,8 @@ from provision.audit.tlog import HASH_SIZE
 
 #: Types that happen away from the log and may wait for it: their entries can come later than others of a later time.
 AWAY = frozenset({"secret.rotated", "access.opened", "access.closed"})
+#: Clocks of city, school and authority may differ by this much (seconds).
+TOLERANCE = 300
 #: Outcomes that a later run states of one that never said how it ended.
 _UNFINISHED = ("broken off", "withdrawn")
 #: Time of an entry that has none which can be read.
@@ -83,6 +87,12 @@ def milliseconds(time: str) -> int:
     except ValueError:
         return NO_TIME
     return max(since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000, NO_TIME)
+
+
+def has(places: "array[int]", index: int) -> bool:
+    """Whether an ascending row has a number."""
+    place = bisect_left(places, index)
+    return place < len(places) and places[place] == index
 
 
 class WrongError(Exception):
@@ -162,6 +172,29 @@ def _ended(entry: Entry) -> dict[str, Any]:
     }
 
 
+def may_wait(entry: Entry) -> bool:
+    """Whether an entry may have waited for the log.
+
+    Lessons of this school that a run of another one cut are told in its log with its own next run.
+    """
+    return entry.type in AWAY or (entry.type == "lessons.cut" and bool(entry.data.get("by")))
+
+
+def _recovered(entry: Entry) -> dict[str, Any]:
+    files = [one.get("file") for one in _list(entry.data, "leftovers") if isinstance(one, dict)]
+    facts: dict[str, Any] = {"checkpoint": "checkpoint" in files}
+    follows = entry.data.get("follows")
+    if follows is None:
+        return facts
+    if not isinstance(follows, dict):
+        raise WrongError("follows")
+    return facts | {
+        "shared": number_in(follows, "shared"),
+        "size": number_in(follows, "size"),
+        "root": hash_in(follows, "root"),
+    }
+
+
 def _erased(entry: Entry) -> dict[str, Any]:
     actor = entry.data.get("actor")
     erased = []
@@ -190,4 +223,5 @@ READERS: dict[str, Callable[[Entry], dict[str, Any]]] = {
     "run.started": _run,
     "run.ended": _ended,
     "erasure.performed": _erased,
+    "log.recovered": _recovered,
 }

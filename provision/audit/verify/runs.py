@@ -1,18 +1,22 @@
 """Runs as the entries tell them: announced, approved where that is needed, started, ended, in this order."""
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from provision.audit.tlog import Policy
+from provision.audit.tlog import Policy, VerifierKey
+from provision.audit.verify.approval import Cosigners, Standing, standing
 from provision.audit.verify.findings import Findings, Severity
 from provision.audit.verify.held import Held
+from provision.audit.verify.reading import TOLERANCE, has
 from provision.audit.verify.scan import Results
 
 #: How long the newest run may be under way before its missing end is a finding.
 UNDER_WAY = 24 * 3600
-#: Clocks of city, school and authority may differ by this much (seconds).
-TOLERANCE = 300
+#: Ends of strict mode that are looked at; of a log with more the first ones say enough.
+MOST_ENDED = 200
 
 TimeOf = Callable[[int], int]
 
@@ -25,7 +29,8 @@ class Run:
         strict: entry that asks for approval: the intent itself, or the policy in force; None where none does.
         by_policy: whether it is the policy that asks for it.
         cosigners: name, size and time of each cosignature that ``run.approved`` names.
-        size, root: of the detail, as ``run.ended`` has them. broken: a later run closed it.
+        size, root: of the detail, as ``run.ended`` has them. broken: a later run closed it; ``closed``: the entry in
+            which the first one did.
     """
 
     intent: int | None = None
@@ -38,6 +43,7 @@ class Run:
     size: int = 0
     root: bytes = b""
     broken: bool = False
+    closed: int | None = None
     results: Results | None = None
 
 
@@ -49,10 +55,19 @@ class RunBook:
         self._findings = findings
         self._strict_since: int | None = None
         self._newest: str | None = None
+        # Entries that end strict mode, and those that bring it back.
+        self._ended: list[int] = []
+        self._again: dict[int, int] = {}
+        self._after_end: list[tuple[int, str]] = []
+        self._former: dict[tuple[Standing, str], list[tuple[int, str]]] = {}
 
     def take(self, index: int, kind: str, facts: dict[str, Any]) -> None:
         """Take an entry about a run, or about the policy."""
         if kind == "policy.set":
+            if self._strict_since is not None and not facts["strict"]:
+                self._ended.append(index)
+            elif self._strict_since is None and facts["strict"] and self._ended:
+                self._again[self._ended[-1]] = index
             self._strict_since = index if facts["strict"] else None
             return
         name = facts["run"]
@@ -67,7 +82,7 @@ class RunBook:
             return
         setattr(run, slot, index)
         if run.ended is not None and slot != "ended":
-            self._findings.add("run-order/late", index, run=name)
+            self._after_end.append((index, name))
         match slot:
             case "intent":
                 self._newest = name
@@ -77,6 +92,7 @@ class RunBook:
                 run.cosigners = facts["cosigners"]
             case "ended":
                 run.size, run.root, run.broken = facts["size"], facts["root"], facts["broken"]
+                run.closed = index if run.broken and run.closed is None else run.closed
 
     def take_results(self, name: str, results: Results) -> None:
         """Take the steps that a piece of the log has of a run."""
@@ -86,15 +102,52 @@ class RunBook:
         else:
             run.results.add(results)
 
-    def judge(self, now: int, time_of: TimeOf, held: Sequence[Held], policy: Policy, covered: int) -> None:
+    def whole_run(self, first: int, last: int, shared: int) -> bool:
+        """Whether entries that are said to have waited have steps of a run that had not been announced before.
+
+        Args:
+            first, last: those entries.
+            shared: entries that everybody had then.
+        """
+        for run in self.runs.values():
+            announced = run.intent is not None and run.intent < shared
+            if not announced and (
+                (run.results is not None and _any_within(run.results.entries, first, last))
+                or (run.ended is not None and first <= run.ended <= last and run.size)
+            ):
+                return True
+        return False
+
+    def judge(
+        self,
+        now: int,
+        time_of: TimeOf,
+        held: Sequence[Held],
+        policy: Policy,
+        history: Sequence[tuple[int, Policy]],
+        covered: int,
+        waited: "array[int]",
+    ) -> None:
         """Say what is wrong with the order of things.
 
         Args:
             now: Unix seconds. time_of: gives the time of an entry, Unix seconds.
             held: checkpoints whose signatures were verified. policy: whose cosignatures approve.
+            history: each ``policy.set`` of the log, with its number.
             covered: entries that the policy's cosigners vouch for: with them for former witnesses named there.
+            waited: entries that are bound as such that waited for the log, ascending.
         """
-        cosigned = _cosignatures(held)
+        for index, name in self._after_end:
+            # A colleague took it for broken off while this waited; that it had begun is told all the same.
+            if self.runs[name].closed is None or not has(waited, index):
+                self._findings.add("run-order/late", index, run=name)
+        cosigners = Cosigners(held)
+
+        def judged(keys: set[VerifierKey], approved: int) -> Standing:
+            return standing(
+                keys, approved, trusted=policy, history=history, cosigners=cosigners, covered=covered
+            )
+
         for name, run in self.runs.items():
             first = _first(run)
             if run.intent is None:
@@ -113,7 +166,10 @@ class RunBook:
                 )
             self._judge_results(name, run)
             if run.intent is not None and run.started is not None:
-                self._judge_approval(name, run, time_of, cosigned, policy, covered)
+                self._judge_approval(name, run, time_of, cosigners, judged)
+
+        self._tell_former()
+        self._tell_ended(policy, history, cosigners)
 
     def _judge_results(self, name: str, run: Run) -> None:
         if run.results is None:
@@ -129,9 +185,8 @@ class RunBook:
         name: str,
         run: Run,
         time_of: TimeOf,
-        cosigned: dict[tuple[str, int], tuple[str, int]],
-        policy: Policy,
-        covered: int,
+        cosigners: Cosigners,
+        judged: Callable[[set[VerifierKey], int], Standing],
     ) -> None:
         if run.intent is None or run.started is None or (run.strict is None and run.approved is None):
             return
@@ -141,26 +196,83 @@ class RunBook:
             return
         limit = time_of(run.started) + TOLERANCE
         named = ", ".join(cosigner for cosigner, _, _ in run.cosigners[:5]) or "—"
-        proven: dict[str, bool] = {}
+        # What the school cosigned when a colleague had withdrawn the run already is no consent to it.
+        most = run.approved if run.closed is None else min(run.approved, run.closed)
+        proven: dict[VerifierKey, bool] = {}
         for cosigner, size, claimed in run.cosigners:
-            found = cosigned.get((cosigner, size))
-            # A later line of the same cosigner replaces the one that the run waited for.
-            if found is not None and size > run.intent and claimed <= limit:
-                proven[found[0]] = found[1] <= limit
-        if not _enough(set(proven), policy, run.approved < covered):
-            self._findings.add("unapproved/unproven", run.approved, run=name, cosigner=named)
-        elif not _enough({one for one, timely in proven.items() if timely}, policy, run.approved < covered):
+            # It must have been there when the approval was written: what the log would grow to nobody can have signed.
+            if run.intent < size <= most and claimed <= limit:
+                # A later line of the same cosigner replaces the one that the run waited for.
+                for key, time in cosigners.of(cosigner, size).items():
+                    proven[key] = proven.get(key, False) or time <= limit
+        found = judged(set(proven), run.approved)
+        if found is Standing.NONE or found is Standing.STRANGER:
+            text = "unapproved/unproven" if found is Standing.NONE else "unapproved/stranger"
+            self._findings.add(text, run.approved, run=name, cosigner=named)
+            return
+        if judged({key for key, timely in proven.items() if timely}, run.approved) in {
+            Standing.NONE,
+            Standing.STRANGER,
+        }:
             self._findings.add(
                 "unapproved/late", run.approved, run=name, cosigner=named, severity=Severity.WARNING
             )
+        if found is not Standing.GOOD:
+            self._former.setdefault((found, named), []).append((run.approved, name))
+
+    def _tell_ended(
+        self, trusted: Policy, history: Sequence[tuple[int, Policy]], cosigners: Cosigners
+    ) -> None:
+        """Where the city ended that runs wait for the school: whether the school knew before the next one began."""
+        loose = sorted(
+            (run.intent, run.started, name)
+            for name, run in self.runs.items()
+            if run.intent is not None
+            and run.started is not None
+            and run.strict is None
+            and run.approved is None
+        )
+        for index in self._ended[:MOST_ENDED]:
+            again = self._again.get(index)
+            asked = cosigners.of_change(index, trusted, history)
+            unasked = [
+                (started, name)
+                for intent, started, name in loose
+                if index < intent
+                and (again is None or intent < again)
+                and asked is not None
+                and started < asked
+            ]
+            if not unasked:
+                self._findings.add("strict/ended", index, severity=Severity.NOTE)
+                continue
+            # Between two visits, and put back as it was: the school has never seen runs go on without it.
+            hidden = again is not None and asked is not None and again < asked
+            self._findings.add(
+                "strict/unseen" if hidden else "strict/unasked",
+                index,
+                run=unasked[0][1],
+                count=len(unasked),
+                again=again or 0,
+                severity=Severity.BAD if hidden else Severity.WARNING,
+            )
+
+    def _tell_former(self) -> None:
+        """Once for each witness: whoever had one for years had many runs with it."""
+        for (found, named), runs in self._former.items():
+            text, severity = (
+                ("former/witness", Severity.NOTE)
+                if found is Standing.FORMER
+                else ("former/unseen", Severity.WARNING)
+            )
+            first, name = min(runs)
+            self._findings.add(text, first, run=name, cosigner=named, count=len(runs), severity=severity)
 
 
-def _enough(names: set[str], policy: Policy, vouched: bool) -> bool:
-    """Whether these cosigners could approve: those of the policy, or former ones that the policy's vouch for."""
-    present = names & set(policy.witnesses)
-    if vouched and names - present:
-        return True
-    return bool(present) and policy.satisfied(present)
+def _any_within(places: "array[int]", first: int, last: int) -> bool:
+    """Whether an ascending row has a number from ``first`` to ``last``."""
+    place = bisect_left(places, first)
+    return place < len(places) and places[place] <= last
 
 
 def _first(run: Run) -> int | None:
@@ -168,16 +280,3 @@ def _first(run: Run) -> int | None:
     if run.results is not None:
         places.append(run.results.entries[0])
     return min(places, default=run.intent)
-
-
-def _cosignatures(held: Sequence[Held]) -> dict[tuple[str, int], tuple[str, int]]:
-    """Cosignatures that hold, by the name of the key or of the policy and by size: name in the policy, and the time."""
-    found: dict[tuple[str, int], tuple[str, int]] = {}
-    for one in held:
-        for cosignature in one.cosignatures:
-            for name in (cosignature.name, cosignature.key.name):
-                key = (name, one.checkpoint.size)
-                earlier = found.get(key)
-                if earlier is None or cosignature.time < earlier[1]:
-                    found[key] = (cosignature.name, cosignature.time)
-    return found

@@ -24,11 +24,11 @@ from provision.audit.tlog import (
 )
 from provision.audit.tlog.layout import MAX_BUNDLE, tile_width
 from provision.audit.verify.reading import (
-    AWAY,
     NO_TIME,
     READERS,
     WrongError,
     hash_in,
+    may_wait,
     milliseconds,
     number_in,
     read_entry,
@@ -235,7 +235,7 @@ def _look_at_entries(piece: Piece, origin: str, first: int, raws: list[bytes]) -
         types[kind] = types.get(kind, 0) + 1
         if index == 0 and kind != "log.opened":
             piece.problem("form/opening", index, type=kind)
-        if kind in AWAY:
+        if may_wait(entry):
             piece.away.append(index)
         if kind == "task.result":
             _take_result(piece, entry)

@@ -238,6 +238,14 @@ WORDS: Mapping[str, Texts] = {
         "ca": "porta data {time} i es va registrar després d’una entrada de {before}; va esperar a la màquina d’un "
         "administrador",
     },
+    "time-order/left-over": {
+        "en": "dated {time}, and logged only after an entry of {before}; the log says in front of it that something "
+        "of its own had been left over, and not what",
+        "es": "lleva fecha {time} y se registró después de una entrada de {before}; el registro dice justo antes "
+        "que le había quedado algo atrás, y no qué",
+        "ca": "porta data {time} i es va registrar després d’una entrada de {before}; el registre diu just abans "
+        "que li havia quedat alguna cosa enrere, i no què",
+    },
     "time-forged/cosigned": {
         "en": "dated {time}, but {cosigner} cosigned it on {limit} already ({source})",
         "es": "lleva fecha {time}, pero {cosigner} ya la cofirmó el {limit} ({source})",
@@ -258,6 +266,22 @@ WORDS: Mapping[str, Texts] = {
         "en": "{cosigner} cosigned {source} on {time}, which is still to come",
         "es": "{cosigner} cofirmó {source} el {time}, que aún no ha llegado",
         "ca": "{cosigner} va cosignar {source} el {time}, que encara no ha arribat",
+    },
+    "older-date/unseen": {
+        "en": "dated {time}, and not yet among the {size} entries that {cosigner} cosigned on {limit}: it was given "
+        "an older copy, they had not reached the server, or the date was put back",
+        "es": "lleva fecha {time} y aún no estaba entre las {size} entradas que {cosigner} cofirmó el {limit}: le "
+        "dieron una copia más antigua, no habían llegado al servidor, o se retrasó la fecha",
+        "ca": "porta data {time} i encara no era entre les {size} entrades que {cosigner} va cosignar el {limit}: "
+        "li van donar una còpia més antiga, no havien arribat al servidor, o s’ha endarrerit la data",
+    },
+    "older-date/waited": {
+        "en": "dated {time}, and not yet among the {size} entries that {cosigner} cosigned on {limit}; it had "
+        "waited on an administrator’s machine",
+        "es": "lleva fecha {time} y aún no estaba entre las {size} entradas que {cosigner} cofirmó el {limit}; "
+        "esperó en la máquina de un administrador",
+        "ca": "porta data {time} i encara no era entre les {size} entrades que {cosigner} va cosignar el {limit}; "
+        "va esperar a la màquina d’un administrador",
     },
     "gap/long": {
         "en": "nothing was logged for {span} in front of it, not even a sign of life",
@@ -311,6 +335,30 @@ WORDS: Mapping[str, Texts] = {
         "ca": "es diu que {cosigner} va aprovar l’execució {run}, i cap cosignatura desada d’aleshores no "
         "ho mostra",
     },
+    "unapproved/stranger": {
+        "en": "run {run} was approved by {cosigner}, which took the place of a witness that you trust; that one had "
+        "not cosigned the change before the run began",
+        "es": "la ejecución {run} la aprobó {cosigner}, que ocupó el lugar de un testigo en el que usted confía; "
+        "este no había cofirmado el cambio antes de que empezara la ejecución",
+        "ca": "l’execució {run} la va aprovar {cosigner}, que va ocupar el lloc d’un testimoni en què confieu; "
+        "aquest no havia cosignat el canvi abans que comencés l’execució",
+    },
+    "former/witness": {
+        "en": "run {run} was approved by {cosigner}, a witness of the school at that time ({count} runs); those "
+        "that you trust cosigned it later",
+        "es": "la ejecución {run} la aprobó {cosigner}, testigo del centro en aquel momento ({count} ejecuciones); "
+        "los testigos en los que usted confía la cofirmaron después",
+        "ca": "l’execució {run} la va aprovar {cosigner}, testimoni del centre en aquell moment ({count} "
+        "execucions); els testimonis en què confieu la van cosignar després",
+    },
+    "former/unseen": {
+        "en": "run {run} was approved by {cosigner} alone, as the city’s policy asked then ({count} runs); the "
+        "policy of this check asks for others",
+        "es": "la ejecución {run} solo la aprobó {cosigner}, como pedía entonces la política del municipio ({count} "
+        "ejecuciones); la política de esta comprobación pide otros testigos",
+        "ca": "l’execució {run} només la va aprovar {cosigner}, com demanava aleshores la política del municipi "
+        "({count} execucions); la política d’aquesta comprovació demana altres testimonis",
+    },
     "unapproved/late": {
         "en": "run {run} is said to be approved by {cosigner}; the cosignature that is kept was made after its "
         "start: a second one, or the run did not wait",
@@ -326,6 +374,27 @@ WORDS: Mapping[str, Texts] = {
         "(entrada {policy}) exige",
         "ca": "l’execució {run} va prescindir de l’aprovació del centre, que la política vigent (entrada "
         "{policy}) exigeix",
+    },
+    "strict/ended": {
+        "en": "from here on runs did not wait for the school’s approval any more",
+        "es": "desde aquí las ejecuciones ya no esperaron la aprobación del centro",
+        "ca": "des d’aquí les execucions ja no van esperar l’aprovació del centre",
+    },
+    "strict/unasked": {
+        "en": "from here on runs did not wait for the school’s approval any more, and {count} began before the "
+        "school had cosigned this, run {run} first",
+        "es": "desde aquí las ejecuciones ya no esperaron la aprobación del centro, y {count} empezaron antes de "
+        "que el centro cofirmara esto, la primera {run}",
+        "ca": "des d’aquí les execucions ja no van esperar l’aprovació del centre, i {count} van començar abans que "
+        "el centre ho cosignés, la primera {run}",
+    },
+    "strict/unseen": {
+        "en": "runs did not wait for the school’s approval from here to entry {again}, between two cosignatures of "
+        "the school, and {count} began meanwhile, run {run} first",
+        "es": "desde aquí hasta la entrada {again}, entre dos cofirmas del centro, las ejecuciones no esperaron su "
+        "aprobación, y {count} empezaron mientras tanto, la primera {run}",
+        "ca": "des d’aquí fins a l’entrada {again}, entre dues cosignatures del centre, les execucions no en van "
+        "esperar l’aprovació, i {count} van començar mentrestant, la primera {run}",
     },
     "detail-altered/step": {
         "en": "step {number} of run {run} is not the one that was logged",

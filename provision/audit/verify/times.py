@@ -1,20 +1,19 @@
 """Times of entries: against each other, against those who signed later, and against now."""
 
 from array import array
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from provision.audit.verify.findings import Findings, Severity
-from provision.audit.verify.reading import NO_TIME
-from provision.audit.verify.runs import TOLERANCE
+from provision.audit.verify.reading import NO_TIME, TOLERANCE, has
 from provision.audit.verify.words import moment
 
 #: A gap that is mentioned where nobody said how long one may be (seconds).
 LONG_GAP = 30 * 86_400
 
 _TOLERANCE = TOLERANCE * 1000
+_SEVERITY = {"time-order/late": Severity.NOTE, "time-order/left-over": Severity.WARNING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +44,18 @@ def shown(milliseconds: int) -> str:
 
 
 def check_order(
-    times: "array[int]", away: "array[int]", now: int, max_age: int | None, findings: Findings
+    times: "array[int]",
+    away: "array[int]",
+    unbound: "array[int]",
+    now: int,
+    max_age: int | None,
+    findings: Findings,
 ) -> tuple[int, int]:
     """Look for entries that go back, for gaps, and for entries of the future.
 
     Args:
         times: of each entry, milliseconds. away: entries that may have waited for the log, ascending.
+        unbound: entries of which the log only says that they did, ascending.
         now: Unix seconds. max_age: seconds, None for no limit.
 
     Returns:
@@ -66,7 +71,11 @@ def check_order(
         if time == NO_TIME:
             continue
         if time < latest - _TOLERANCE:
-            text = "time-order/late" if _has(away, index) else "time-order/back"
+            text = "time-order/back"
+            if has(away, index):
+                text = "time-order/late"
+            elif has(unbound, index):
+                text = "time-order/left-over"
             if back is not None and back.last == index - 1 and back.text == text:
                 back = back._replace(last=index)
             else:
@@ -84,12 +93,6 @@ def check_order(
     if max_age is not None and len(times) and now * 1000 - latest > gap_limit:
         findings.add("stale/log", len(times) - 1, time=shown(latest), span=max_age)
     return longest[0] // 1000, longest[1]
-
-
-def _has(places: "array[int]", index: int) -> bool:
-    """Whether an ascending row has a number."""
-    place = bisect_left(places, index)
-    return place < len(places) and places[place] == index
 
 
 def check_limits(times: "array[int]", limits: Sequence[Limit], findings: Findings) -> None:
@@ -126,5 +129,5 @@ def check_limits(times: "array[int]", limits: Sequence[Limit], findings: Finding
 
 def _say(stretch: _Stretch | None, findings: Findings) -> None:
     if stretch is not None:
-        severity = Severity.NOTE if stretch.text == "time-order/late" else Severity.BAD
+        severity = _SEVERITY.get(stretch.text, Severity.BAD)
         findings.add(stretch.text, stretch.first, last=stretch.last, given=stretch.facts, severity=severity)

@@ -95,6 +95,7 @@ KINDS: Mapping[str, Texts] = {
     "source": {"en": "of another source", "es": "de otro origen", "ca": "d’un altre origen"},
     "time-order": {"en": "time goes back", "es": "el tiempo retrocede", "ca": "el temps retrocedeix"},
     "time-forged": {"en": "time forged", "es": "fecha falsificada", "ca": "data falsificada"},
+    "older-date": {"en": "older date", "es": "fecha anterior", "ca": "data anterior"},
     "gap": {"en": "gap in time", "es": "hueco en el tiempo", "ca": "buit en el temps"},
     "no-end": {"en": "run without end", "es": "ejecución sin fin", "ca": "execució sense final"},
     "no-intent": {
@@ -104,6 +105,8 @@ KINDS: Mapping[str, Texts] = {
     },
     "run-order": {"en": "run out of order", "es": "ejecución en desorden", "ca": "execució en desordre"},
     "unapproved": {"en": "not approved", "es": "sin aprobación", "ca": "sense aprovació"},
+    "former": {"en": "former witness", "es": "testigo anterior", "ca": "testimoni anterior"},
+    "strict": {"en": "approval lifted", "es": "sin esperar aprobación", "ca": "sense esperar l’aprovació"},
     "detail-altered": {"en": "detail altered", "es": "detalle alterado", "ca": "detall alterat"},
     "detail-missing": {"en": "detail missing", "es": "falta detalle", "ca": "falta detall"},
     "erased": {"en": "erasure", "es": "borrado", "ca": "esborrament"},
@@ -128,6 +131,11 @@ REMEDIES: Mapping[str, Texts] = {
         "comprobar. Enséñelos al auditor.",
         "ca": "Deseu els dos punts de control: amb les signatures són una prova que tothom pot comprovar. "
         "Mostreu-los a l’auditor.",
+    },
+    "school": {
+        "en": "Ask the school whether that key was its own; if it was, a policy of the school’s can name it.",
+        "es": "Pregunte al centro si esa clave era suya; si lo era, una política del centro puede nombrarla.",
+        "ca": "Pregunteu al centre si aquesta clau era seva; si ho era, una política del centre la pot anomenar.",
     },
     "copy": {
         "en": "Take the file from another copy (the school’s server, a backup), then verify again.",
@@ -157,6 +165,11 @@ REMEDIES: Mapping[str, Texts] = {
         "en": "Ask the city what happened then.",
         "es": "Pregunte al municipio qué pasó entonces.",
         "ca": "Pregunteu al municipi què va passar aleshores.",
+    },
+    "given": {
+        "en": "Ask the school which copy it signed then, and the city what happened.",
+        "es": "Pregunte al centro qué copia firmó entonces, y al municipio qué pasó.",
+        "ca": "Pregunteu al centre quina còpia va signar aleshores, i al municipi què va passar.",
     },
     "fresh": {
         "en": "Get a newer copy, or ask the city why nothing was logged.",
@@ -194,8 +207,11 @@ REMEDY_OF: Mapping[str, str] = {
     "signature": "copy", "replayed": "compare", "key-swapped": "key", "policy/missing": "policy",
     "policy/unvouched": "policy", "policy/changed": "ask", "policy/no-cosigner": "policy",
     "quorum/none": "witness", "quorum/after": "witness", "stale/log": "fresh", "stale/cosigned": "witness",
-    "form": "ask", "source": "ask", "time-order": "ask", "time-forged": "ask", "gap": "ask", "no-end/run": "ask",
-    "no-intent": "ask", "run-order": "ask", "unapproved": "ask", "detail-altered": "detail",
+    "form": "ask", "source": "ask", "time-order": "ask", "time-forged": "ask",
+    "older-date/unseen": "given", "gap": "ask", "no-end/run": "ask",
+    "no-intent": "ask", "run-order": "ask", "unapproved": "ask",
+    "unapproved/stranger": "school", "strict/unasked": "ask", "strict/unseen": "ask",
+    "former/unseen": "school", "detail-altered": "detail",
     "detail-missing": "detail", "erased/unexplained": "ask", "erased/not-yet": "erase", "anchor": "authority",
 }  # fmt: skip
 

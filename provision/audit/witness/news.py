@@ -12,11 +12,13 @@ from provision.audit.words import Fields
 _VOUCHED_WITHIN = 32
 #: Most entries and keys that are kept to be shown.
 MOST_SHOWN = 200
+#: Changes of keys and rules are shown apart from these, so that no crowd of others hides them.
+_RULES = frozenset({"log.opened", "key.added", "key.retired", "policy.set"})
 _MAX_KEYS = 64
 _SHOWN = frozenset(
     {
-        "log.opened", "key.added", "key.retired", "policy.set", "run.intent", "run.approved", "run.ended",
-        "secret.rotated", "access.opened", "erasure.performed", "drift.found", "log.recovered",
+        "run.intent", "run.approved", "run.ended", "secret.rotated", "access.opened", "erasure.performed",
+        "drift.found", "log.recovered",
     }
 )  # fmt: skip
 
@@ -28,16 +30,22 @@ class News:
     Args:
         counts: entries by type; what is no entry of a known form counts as ``?``.
         shown: entries worth a line each, at most ``MOST_SHOWN``; ``hidden`` is how many more there are.
+        rules: changes of keys and of who must agree to what, at most ``MOST_SHOWN``; ``hidden_rules``: how many more.
         pending: announcements of runs that wait for this cosignature.
         opened: the log's keys as its first entry names them.
         added, retired: keys of the log, with the number of the entry that names them.
         roots: of the sizes at which a new key may be vouched for.
         policy: the newest that the log states; ``strict``: whether runs wait for the school.
+            Before the first look they are what was seen last.
+        loosened: entries that end that runs wait. replaced: entries after which others than before must cosign, where
+            anybody had to.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     shown: list[Entry] = field(default_factory=list)
     hidden: int = 0
+    rules: list[Entry] = field(default_factory=list)
+    hidden_rules: int = 0
     pending: dict[str, Entry] = field(default_factory=dict)
     opened: list[VerifierKey] = field(default_factory=list)
     added: list[tuple[int, VerifierKey]] = field(default_factory=list)
@@ -45,6 +53,8 @@ class News:
     roots: dict[int, bytes] = field(default_factory=dict)
     policy: Policy | None = None
     strict: bool | None = None
+    loosened: list[int] = field(default_factory=list)
+    replaced: list[int] = field(default_factory=list)
 
     @property
     def entries(self) -> int:
@@ -76,6 +86,11 @@ class News:
                 self.pending[run] = entry
             case "run.approved" | "run.started" | "run.ended":
                 self.pending.pop(run, None)
+        if entry.type in _RULES:
+            if len(self.rules) < MOST_SHOWN:
+                self.rules.append(entry)
+            else:
+                self.hidden_rules += 1
         if entry.type in _SHOWN and not (entry.type == "access.opened" and data.text("kind") == "ssh"):
             if len(self.shown) < MOST_SHOWN:
                 self.shown.append(entry)
@@ -95,10 +110,33 @@ class News:
     def _take_policy(self, entry: Entry, data: Fields) -> None:
         text = entry.data.get("policy")
         try:
-            self.policy = Policy.parse(text) if isinstance(text, str) else self.policy
+            policy = Policy.parse(text) if isinstance(text, str) else self.policy
         except NoteError:
             return
+        former, self.policy = self.policy, policy
+        if (
+            former is not None
+            and policy is not None
+            and former.witnesses
+            and not _same_demands(former, policy)
+        ):
+            _note(self.replaced, entry.index)
+        if self.strict and not data.true("strict"):
+            _note(self.loosened, entry.index)
         self.strict = data.true("strict")
+
+
+def _note(places: list[int], index: int) -> None:
+    if len(places) < MOST_SHOWN:
+        places.append(index)
+
+
+def _same_demands(one: Policy, other: Policy) -> bool:
+    return (dict(one.witnesses), dict(one.groups), one.quorum) == (
+        dict(other.witnesses),
+        dict(other.groups),
+        other.quorum,
+    )
 
 
 def _whole(entry: Entry, name: str, number: int) -> object:

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from provision.audit.entries import EntryError, parse
 from provision.audit.tlog import (
     MAX_NOTE,
     TILE_WIDTH,
@@ -17,6 +18,7 @@ from provision.audit.tlog import (
     Frontier,
     Note,
     NoteError,
+    Policy,
     SignerKey,
     TileBuilder,
     TileReader,
@@ -69,6 +71,11 @@ class Visit:
     _archive: dict[int, Note] = field(default_factory=dict)
     _taken: bool = False
 
+    @property
+    def loosened(self) -> list[int]:
+        """New entries by which the city ended that runs wait for the school."""
+        return self.news.loosened
+
     def take(self) -> None:
         """Make the new state the last one that was seen.
 
@@ -82,7 +89,7 @@ class Visit:
                     self._files,
                     self._obsolete,
                     trust=self.trust,
-                    policy=self.news.policy,
+                    policy=self.news.policy if self.news.rules else None,
                     archive=self._archive,
                 )
         self._taken = True
@@ -169,6 +176,21 @@ def _read_checkpoint(source: Source) -> bytes:
     return raw
 
 
+def _last_rules(store: WitnessStore) -> tuple[Policy | None, bool | None]:
+    """The policy that the stored log states last, and whether runs waited for the school."""
+    reader = store.reader
+    try:
+        for number in reversed(range(-(-reader.size // TILE_WIDTH))):
+            for raw in reversed(reader.bundle(number)):
+                # To look for the word first spares most of the time that a long log takes.
+                if b'"policy.set"' in raw and (entry := parse(0, raw)).type == "policy.set":
+                    return Policy.parse(str(entry.data.get("policy"))), entry.data.get("strict") is True
+    except (TlogError, EntryError):
+        # What can be read of it was told when it was new.
+        pass
+    return None, None
+
+
 class _Look:
     """One reading of a source.
 
@@ -187,6 +209,7 @@ class _Look:
                 f"the checkpoint in {source.name} is damaged: {error}", "ask for another copy"
             ) from error
         self.news = News()
+        self.news.policy, self.news.strict = _last_rules(store)
         self.files: list[str] = []
         self.obsolete: list[str] = []
         self.archive: dict[int, Note] = {}

@@ -19,6 +19,8 @@ TEXTS: dict[Language, dict[str, str]] = {
         "unknown": "d'una forma desconeguda",
         "lines": "Què ha passat (hora de {zone})",
         "hidden": "i {count} més; les veieu totes amb: provision audit log {directory}",
+        "rules": "Claus i regles (hora de {zone})",
+        "loose": "Des de l'entrada {entry} les execucions no esperen la vostra signatura",
         "pending": "Una execució espera la vostra signatura per començar",
         "renewed": "La ciutat ha canviat de clau, i la clau anterior ho confirma. Clau nova",
         "first-key": (
@@ -43,6 +45,8 @@ TEXTS: dict[Language, dict[str, str]] = {
         "unknown": "de una forma desconocida",
         "lines": "Qué ha pasado (hora de {zone})",
         "hidden": "y {count} más; las veis todas con: provision audit log {directory}",
+        "rules": "Claves y reglas (hora de {zone})",
+        "loose": "Desde la entrada {entry} las ejecuciones no esperan vuestra firma",
         "pending": "Una ejecución espera vuestra firma para empezar",
         "renewed": "La ciudad ha cambiado de clave, y la clave anterior lo confirma. Clave nueva",
         "first-key": (
@@ -67,6 +71,8 @@ TEXTS: dict[Language, dict[str, str]] = {
         "unknown": "of an unknown form",
         "lines": "What happened ({zone} time)",
         "hidden": "and {count} more; see them all with: provision audit log {directory}",
+        "rules": "Keys and rules ({zone} time)",
+        "loose": "From entry {entry} on runs do not wait for your signature",
         "pending": "A run waits for your signature to begin",
         "renewed": "The city has a new key, and its former key vouches for it. New key",
         "first-key": (
@@ -107,6 +113,13 @@ def told(
         for kind, count in news.counts.most_common(40):
             name = texts["unknown"] if kind == "?" else type_name(kind, lang)
             yield "item", f"{number(count, lang):>7}  {name}"
+    if news.rules:
+        yield "title", texts["rules"].format(zone=zone_name)
+        for entry in news.rules:
+            yield "item", f"{moment(entry.time, zone, seconds=False)}  {sentence(entry, lang)}"
+        if news.hidden_rules:
+            more = number(news.hidden_rules, lang)
+            yield "warn", texts["hidden"].format(count=more, directory=visit.store.directory)
     if news.shown:
         yield "title", texts["lines"].format(zone=zone_name)
         for entry in news.shown:
@@ -116,6 +129,8 @@ def told(
                 "item",
                 texts["hidden"].format(count=number(news.hidden, lang), directory=visit.store.directory),
             )
+    for index in visit.loosened:
+        yield "warn", texts["loose"].format(entry=index)
     for entry in news.pending.values():
         yield "warn", f"{texts['pending']}: {sentence(entry, lang)}"
     for key in visit.renewed:

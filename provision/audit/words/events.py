@@ -59,6 +59,10 @@ SENTENCES: dict[Language, dict[str, str]] = {
         ),
         "drift.found.other": "S'ha trobat a {where} una cosa que el registre no explica: {found}",
         "heartbeat": "Sense novetats: el registre és viu",
+        "log.recovered.follows": (
+            "{who} havia signat {count} entrades que mai no van arribar al servidor; segueixen aquesta, "
+            "paraula per paraula"
+        ),
         "log.recovered": "L'escriptura es va tallar; el que va quedar a mitges s'ha anotat i tret: {files}",
         "unknown": "{who} ha deixat una entrada que aquesta versió no coneix: {type}",
     },
@@ -118,6 +122,10 @@ SENTENCES: dict[Language, dict[str, str]] = {
         ),
         "drift.found.other": "Se ha encontrado en {where} algo que el registro no explica: {found}",
         "heartbeat": "Sin novedades: el registro está vivo",
+        "log.recovered.follows": (
+            "{who} había firmado {count} entradas que nunca llegaron al servidor; siguen a esta, palabra por "
+            "palabra"
+        ),
         "log.recovered": "La escritura se cortó; lo que quedó a medias se ha anotado y retirado: {files}",
         "unknown": "{who} ha dejado una entrada que esta versión no conoce: {type}",
     },
@@ -171,6 +179,10 @@ SENTENCES: dict[Language, dict[str, str]] = {
         ),
         "drift.found.other": "Something was found at {where} that the log does not explain: {found}",
         "heartbeat": "Nothing new: the log is alive",
+        "log.recovered.follows": (
+            "{who} had signed {count} entries that never reached the server; they follow this one, word for "
+            "word"
+        ),
         "log.recovered": "Writing was cut off; what was left unfinished was noted and removed: {files}",
         "unknown": "{who} left an entry that this version does not know: {type}",
     },

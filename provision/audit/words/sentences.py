@@ -95,6 +95,8 @@ def _key(kind: str, data: Fields) -> str:
             which = "strict" if data.true("strict") else "free"
         case "health.checked":
             which = "bad" if _health(data)[0] else "good"
+        case "log.recovered" if data.has("follows"):
+            which = "follows"
         case "lessons.cut":
             which = "other" if data.text("by") else "own"
         case "task.result" | "run.ended":
@@ -153,6 +155,7 @@ def _values(entry: Entry, data: Fields, lang: Language) -> dict[str, str]:
         "steps": counted(sum(len(item.items("numbers")) for item in erased), "step", lang),
         "runs": counted(len(erased), "run", lang),
         "found": data.text("found") or "?",
+        "count": number(max(0, data.whole("follows", "size") - data.whole("follows", "shared")), lang),
         "files": listed([name for name in leftovers if name], lang) or pieces["nothing"],
         "type": quote(Fields(entry.type).text(), lang),
     }

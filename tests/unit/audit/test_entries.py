@@ -76,7 +76,11 @@ SAMPLES: list[e.Data] = [
     e.ErasurePerformed(**WHO, why="sol·licitud 2026/14", erased=[e.Erased(run=RUN, numbers=[0, 3])]),
     e.DriftFound(**WHO, kind="unknown-run", found="20260101T000000Z-abcdef"),
     e.Heartbeat(**WHO),
-    e.LogRecovered(**WHO, leftovers=[e.Leftover(file="tile/0/000.p/3", sha256=HASH, bytes=96)]),
+    e.LogRecovered(
+        **WHO,
+        leftovers=[e.Leftover(file="tile/0/000.p/3", sha256=HASH, bytes=96)],
+        follows=e.Following(shared=3, size=5, root=HASH),
+    ),
 ]  # fmt: skip
 by_type = pytest.mark.parametrize("data", SAMPLES, ids=lambda data: data.type)
 

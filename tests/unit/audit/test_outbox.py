@@ -71,6 +71,13 @@ def test_what_was_sent_waits_no_longer(box: Outbox, file: Path) -> None:
     assert logged(file) == ["a", "b"]
 
 
+def test_what_waits_twice_comes_once(box: Outbox, file: Path) -> None:
+    box.add(ORIGIN, [rotated("a")])
+    box.keep(box.waiting())
+    assert send(box, file) == 1
+    assert logged(file) == ["a"]
+
+
 def test_an_empty_outbox_and_a_missing_one_send_nothing(box: Outbox, file: Path) -> None:
     assert box.waiting() == []
     assert send(box, file) == 0

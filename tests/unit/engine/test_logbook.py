@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from provision.audit.log import LogError, LogWriter
 from provision.audit.opening import renew_keys
 from provision.audit.outbox import Outbox
 from provision.audit.tlog import Checkpoint, Note, SignerKey
+from provision.audit.verify import verify
 from provision.engine.log_copy import CopyError
 from provision.engine.logbook import LogBook
 from tests.unit.engine.log_desk import WITNESS, Desk, a_result, a_run, cosignature, make_desk
@@ -181,6 +183,60 @@ def test_what_never_reached_the_server_follows_what_a_colleague_added_meanwhile(
     assert [raw for raw in raws(other) if raw in waiting] == waiting
     sync(desk)
     assert raws(desk) == raws(other)
+
+
+def test_a_line_that_was_cut_once_accuses_nobody_for_ever(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [datetime.now(UTC) - timedelta(hours=9)]
+    real = e.timestamp
+    monkeypatch.setattr(e, "timestamp", lambda when=None: real(when or clock[0]))
+    sync(desk, beats=1)
+    other = desk.colleague("other", BERTA)
+    sync(other)
+    clock[0] += timedelta(hours=1)
+    away(other, 2)
+    clock[0] += timedelta(hours=2)
+    sync(desk, beats=3)
+    clock[0] += timedelta(hours=1)
+    before = other.log
+    sync(other)
+    claim = next(entry for entry in other.entries("log.recovered") if "follows" in entry.data)
+    assert claim.data["follows"] == {
+        "shared": before.size - 2,
+        "size": before.size,
+        "root": before.root.hex(),
+    }
+    verdict = verify(other.place)
+    assert verdict.ok
+    late = [(one.text, one.entry, one.last) for one in verdict.findings if one.kind == "time-order"]
+    assert late == [("time-order/late", claim.index + 1, claim.index + 2)]
+
+
+def test_a_step_back_that_is_killed_in_the_middle_gives_each_entry_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync(desk, beats=1)
+    other = desk.colleague("other", BERTA)
+    sync(other)
+    away(other, 2)
+    waiting = raws(other)[-2:]
+    sync(desk, beats=3)
+    put = LogWriter.put
+
+    def killed(writer: LogWriter, name: str, content: bytes) -> None:
+        if name == "checkpoint":
+            raise KeyboardInterrupt
+        put(writer, name, content)
+
+    monkeypatch.setattr(LogWriter, "put", killed)
+    with pytest.raises(KeyboardInterrupt):
+        sync(other)
+    monkeypatch.setattr(LogWriter, "put", put)
+    sync(other)
+    assert [raw for raw in raws(other) if raw in waiting] == waiting
+    assert len([entry for entry in other.entries("log.recovered") if "follows" in entry.data]) == 1
+    assert verify(other.place).ok
 
 
 def test_what_a_colleague_erased_meanwhile_goes_here_too_and_does_not_come_back(desk: Desk) -> None:

@@ -97,6 +97,52 @@ class City:
             )
         )  # fmt: skip
 
+    def set_policy(self, policy: Policy, *changes: e.Data, strict: bool | None = None) -> range:
+        """Another policy, with the entries about its keys."""
+        decision = e.PolicySet(
+            actor=ACTOR, target=TARGET, policy=policy.text, strict=self.strict if strict is None else strict
+        )
+        (self.directory / "policy").write_text(policy.text, encoding="utf-8")
+        return self.write(*changes, decision)
+
+    def approve(
+        self,
+        run: str,
+        *keys: SignerKey,
+        signed: bool = True,
+        size: int | None = None,
+        claimed: int | None = None,
+    ) -> range:
+        """What the city writes of an approval: these keys have cosigned what there is.
+
+        Args:
+            signed: whether they have. size, claimed: what is said of it instead of what is true.
+        """
+        time = int(self.clock.timestamp())
+        note = self.log.note
+        for key in keys if signed else ():
+            note = note.add(key.sign(note.text, time))
+        if signed:
+            self.archive(note)
+        named = [
+            e.Cosigner(
+                name=key.name,
+                size=self.log.size if size is None else size,
+                time=time if claimed is None else claimed,
+            )
+            for key in keys
+        ]
+        return self.write(e.RunApproved(actor=ACTOR, target=TARGET, run=run, cosigners=named))
+
+    def approved_run(self, *keys: SignerKey) -> str:
+        """A run that began when these keys had cosigned its intent."""
+        run = self.name()
+        self.intent(run, strict=True)
+        self.approve(run, *keys)
+        self.write(e.RunStarted(actor=ACTOR, target=TARGET, run=run))
+        self.steps(run)
+        return run
+
     def name(self) -> str:
         """The id of the next run."""
         self.number += 1

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from provision.audit.entries import RunIntent, State
+from provision.audit.entries import AccessOpened, PolicySet, RunIntent, State
 from provision.audit.tlog import Checkpoint, Note, SignerKey, TileReader, leaf_hash, open_note, root_of
 from provision.audit.witness import (
     DirectorySource,
@@ -18,6 +18,8 @@ from provision.audit.witness import (
     list_evidence,
     visiting,
 )
+from provision.audit.witness.news import MOST_SHOWN
+from provision.audit.witness.words import told
 from tests.unit.audit.witness.city import ADA, ORIGIN, SCHOOL, City, watch
 from tests.unit.audit.witness.independent import proves_fork
 
@@ -289,6 +291,34 @@ def test_a_run_that_waits_for_the_school_is_named(city: City, home: Path) -> Non
         assert visit.news.counts["run.intent"] == 1
 
 
+def rules(city: City, *, strict: bool) -> PolicySet:
+    return PolicySet(actor=ADA, target=SCHOOL, policy=city.policy.text, strict=strict)
+
+
+def test_changes_of_the_rules_are_shown_however_much_else_is_new(city: City, home: Path) -> None:
+    city.add(rules(city, strict=True))
+    see(home, city)
+    access = AccessOpened(actor=ADA, target=SCHOOL, kind="secret", subject="x")
+    city.add(*[access] * (MOST_SHOWN + 5), rules(city, strict=False))
+    index = city.size - 1
+    with visiting(home, DirectorySource(city.directory)) as visit:
+        assert visit.news.hidden == 5
+        assert [entry.index for entry in visit.news.rules] == [index]
+        # That strict mode was on is known from the visit before.
+        assert visit.loosened == [index]
+        lines = [line for kind, line in told(visit, "en") if kind == "warn"]
+        assert lines == [f"From entry {index} on runs do not wait for your signature"]
+        visit.take()
+    city.add(rules(city, strict=False), rules(city, strict=True))
+    with visiting(home, DirectorySource(city.directory)) as visit:
+        assert visit.loosened == []
+
+
+def see(home: Path, city: City) -> None:
+    with visiting(home, DirectorySource(city.directory)) as visit:
+        visit.take()
+
+
 def test_a_source_that_is_renewed_while_it_is_read_is_read_again(city: City, home: Path) -> None:
     class Moving(DirectorySource):
         grown = False
@@ -354,7 +384,7 @@ def test_the_file_for_the_city_is_named_after_log_and_size() -> None:
 def test_what_is_shown_comes_from_the_verified_entries(city: City, home: Path) -> None:
     with visiting(home, DirectorySource(city.directory)) as visit:
         found: Visit = visit
-    assert [entry.type for entry in found.news.shown] == ["log.opened", "policy.set"]
+    assert [entry.type for entry in found.news.rules] == ["log.opened", "policy.set"]
     assert found.news.strict is False
     assert open_note(found.note, [city.keys[0].verifier])
     assert TileReader(city.directory, city.size).root() == found.new.root
