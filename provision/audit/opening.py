@@ -73,12 +73,12 @@ def check_origin(directory: Path, origin: str) -> None:
 
 def _restoring(base: str, wanted: str) -> str:
     """The line that gives the logs the beginning of their names back."""
-    line = f"“origin: {base}” under “audit:”"
+    line = f'"origin: {base}" under "audit:"'
     if not base.endswith(_UNOWNED):
         return f"write {line}"
     if not wanted.endswith(_UNOWNED):
-        return f"remove “origin: {wanted}” under “audit:”"
-    return f"restore “id: {base.removesuffix(_UNOWNED)}”, or, if the new id is to stay, write {line}"
+        return f'remove "origin: {wanted}" under "audit:"'
+    return f'restore "id: {base.removesuffix(_UNOWNED)}", or, if the new id is to stay, write {line}'
 
 
 def actor_of(person: Person, key: str = "") -> e.Actor:

@@ -158,7 +158,7 @@ class VaultPasswords:
                 f"There is no vault password for “{vault_id}”: {self._looked_at()}.",
                 f"Ask who set it up for the password, and put it into a file {vault_id}.key (mode 0600) in a "
                 f"directory that ${FILE_VARIABLE} names, or into the system keyring with "
-                f"“keyring set {self.keyring_service} {vault_id}”.",
+                f'"keyring set {self.keyring_service} {vault_id}".',
             )
         return found
 

@@ -251,7 +251,7 @@ def add_witness_command(
     key: Annotated[
         str,
         typer.Argument(
-            metavar="VKEY", help="The line that “audit witness init” printed.", show_default=False
+            metavar="VKEY", help='The line that "audit witness init" printed.', show_default=False
         ),
     ],
     required: Annotated[
@@ -268,7 +268,7 @@ def add_witness_command(
         typer.Option(
             "--replaces",
             metavar="NAME|VKEY",
-            help="The witness whose place it takes and who is retired; “audit status” names them.",
+            help='The witness whose place it takes and who is retired; "audit status" names them.',
             show_default=False,
         ),
     ] = "",
@@ -291,7 +291,7 @@ def retire_witness_command(
         str,
         typer.Argument(
             metavar="NAME|VKEY",
-            help="The witness: its name or key in “audit status”, or its name in the policy.",
+            help='The witness: its name or key in "audit status", or its name in the policy.',
             show_default=False,
         ),
     ],
