@@ -81,6 +81,18 @@ def _restoring(base: str, wanted: str) -> str:
     return f'restore "id: {base.removesuffix(_UNOWNED)}", or, if the new id is to stay, write {line}'
 
 
+def acting(workspace: "Workspace") -> Person:
+    """The person who acts, for whatever writes an entry; on disposable servers it may be a shared account.
+
+    Raises:
+        RefusedError: nobody's name is known.
+    """
+    person = Person.current(workspace.path)
+    if not workspace.municipality.lab:
+        person.check_named()
+    return person
+
+
 def actor_of(person: Person, key: str = "") -> e.Actor:
     """A person as entries name them.
 
