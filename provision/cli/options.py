@@ -55,7 +55,7 @@ LanguageOption = Annotated[
     typer.Option("--lang", envvar="PROVISION_LANG", help="Language: ca, es or en.", show_default=False),
 ]
 SchoolsArgument = Annotated[
-    list[str], typer.Argument(metavar="SCHOOL...", help="One school or several.", show_default=False)
+    list[str], typer.Argument(metavar="SCHOOL", help="One school or several.", show_default=False)
 ]
 SchoolArgument = Annotated[str, typer.Argument(metavar="SCHOOL", help="The school's id.", show_default=False)]
 

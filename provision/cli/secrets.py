@@ -88,7 +88,7 @@ def rotate(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="NAME...", help="Secrets to replace, or services: all of theirs.", show_default=False
+            metavar="NAME", help="Secrets to replace, or services: all of theirs.", show_default=False
         ),
     ] = None,
     everything: Annotated[
