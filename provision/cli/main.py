@@ -11,7 +11,7 @@ import typer
 import provision
 from provision.cli.lazy import LazyGroup
 from provision.cli.output import console, emit_json, errors, json_wanted, set_json
-from provision.errors import ConfigurationError, ProvisionError, RefusedError, UsageError
+from provision.errors import ArtifactError, ConfigurationError, ProvisionError, RefusedError, UsageError
 
 _EPILOG = (
     "Exit codes: 0 fine · 1 it ran and found problems · 2 wrong usage or configuration · "
@@ -71,7 +71,7 @@ def report_error(error: ProvisionError, *, words: bool = False) -> None:
     """
     from provision.cli.problems import as_data, render
 
-    problems = error.problems if isinstance(error, ConfigurationError | RefusedError) else ()
+    problems = error.problems if isinstance(error, ConfigurationError | RefusedError | ArtifactError) else ()
     if json_wanted() and not words:
         emit_json(
             "provision/error/v1",
