@@ -90,9 +90,17 @@ class SecretsError(ProvisionError):
 
 
 class ArtifactError(ProvisionError):
-    """An artifact cannot be had, or is not what the lock file says."""
+    """An artifact cannot be had, or is not what the lock file says.
+
+    Args:
+        problems: every artifact, when there are several.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, remedy: str = "", problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message, remedy)
+        self.problems = tuple(problems)
 
 
 class RefusedError(ProvisionError):

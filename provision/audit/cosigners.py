@@ -60,7 +60,7 @@ def add_witness(
                 policy = _needing(policy, name)
     except TlogError as error:
         raise UsageError(
-            f"this cannot be a witness: {error}", "give the line that “provision audit witness init” printed"
+            f"this cannot be a witness: {error}", 'give the line that "provision audit witness init" printed'
         ) from error
     target = e.Target(school=school.id)
     changes: list[e.Data] = [e.KeyAdded(actor=actor, target=target, key=key.vkey, purpose="witness", why=why)]

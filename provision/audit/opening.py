@@ -73,12 +73,24 @@ def check_origin(directory: Path, origin: str) -> None:
 
 def _restoring(base: str, wanted: str) -> str:
     """The line that gives the logs the beginning of their names back."""
-    line = f"“origin: {base}” under “audit:”"
+    line = f'"origin: {base}" under "audit:"'
     if not base.endswith(_UNOWNED):
         return f"write {line}"
     if not wanted.endswith(_UNOWNED):
-        return f"remove “origin: {wanted}” under “audit:”"
-    return f"restore “id: {base.removesuffix(_UNOWNED)}”, or, if the new id is to stay, write {line}"
+        return f'remove "origin: {wanted}" under "audit:"'
+    return f'restore "id: {base.removesuffix(_UNOWNED)}", or, if the new id is to stay, write {line}'
+
+
+def acting(workspace: "Workspace") -> Person:
+    """The person who acts, for whatever writes an entry; on disposable servers it may be a shared account.
+
+    Raises:
+        RefusedError: nobody's name is known.
+    """
+    person = Person.current(workspace.path)
+    if not workspace.municipality.lab:
+        person.check_named()
+    return person
 
 
 def actor_of(person: Person, key: str = "") -> e.Actor:

@@ -31,6 +31,11 @@ SCHEMA = "provision/run/v1"
 
 #: Accounts that many people share, so that they name nobody.
 _SHARED = frozenset({"root", "admin", "administrator", "debian", "ubuntu", "user", "ansible"})
+#: Marks that get into a name when a command is copied from a page or a document.
+_QUOTES = tuple("\"'“”„‘’‚«»`´")
+_SAY_WHO = (
+    'say who you are: git config --global user.name "Your Name" (and user.email), or set PROVISION_PERSON'
+)
 
 
 def now() -> str:
@@ -71,13 +76,17 @@ class Person:
         """See that this is a person and no shared account.
 
         Raises:
-            RefusedError: nobody's name is known.
+            RefusedError: nobody's name is known, or a quotation mark got into it.
         """
+        if self.name[:1] in _QUOTES or self.name.partition(" <")[0][-1:] in _QUOTES:
+            raise RefusedError(
+                f"the name of the person who acts begins or ends with a quotation mark: {self.name}",
+                f"{_SAY_WHO}; nothing was changed",
+            )
         if self.name in _SHARED:
             raise RefusedError(
                 f"the audit log names the person who acts, and “{self.name}” is nobody",
-                "say who you are: git config --global user.name “Your Name” (and user.email), or set PROVISION_PERSON; "
-                "nothing was changed",
+                f"{_SAY_WHO}; nothing was changed",
             )
 
 

@@ -263,7 +263,7 @@ def _private_key(identity: Path) -> Path | None:
     if not file.is_file():
         raise UsageError(
             f"There is no key {file}.",
-            "Give the file of your private key, or “agent” for those of ssh-agent.",
+            'Give the file of your private key, or "agent" for those of ssh-agent.',
         )
     return file
 

@@ -42,4 +42,25 @@ def _load(name: str, module_name: str) -> Any:
         module.register(holder)
     else:
         holder.add_typer(module.app, name=name)
-    return cast(TyperGroup, typer.main.get_command(holder)).commands[name]
+    command = cast(TyperGroup, typer.main.get_command(holder)).commands[name]
+    _for_people(command)
+    return command
+
+
+def _for_people(command: Any) -> None:
+    """Names of things instead of types of Python in the help, and one example a line."""
+    if command is None:
+        # Not loaded yet: its turn comes.
+        return
+    for parameter in command.params:
+        choices = getattr(
+            getattr(parameter, "type_descriptor", None) or getattr(parameter, "type", None), "choices", None
+        )
+        if parameter.param_type_name == "option" and parameter.metavar is None and not choices:
+            long = max(parameter.opts, key=len).lstrip("-")
+            parameter.metavar = "" if parameter.is_flag else long.upper().replace("-", "_")
+    if command.epilog and command.epilog.startswith("Example"):
+        title, _, examples = command.epilog.partition(": ")
+        command.epilog = f"{title}:\n\n" + examples.replace(" · ", "\n\n")
+    for inner in getattr(command, "commands", {}).values():
+        _for_people(inner)

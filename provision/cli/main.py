@@ -1,5 +1,8 @@
 """The ``provision`` command: the commands together, and the one place where errors become exit codes."""
 
+import codecs
+import os
+import re
 import sys
 from typing import Annotated, Any, ClassVar, NoReturn
 
@@ -7,12 +10,12 @@ import typer
 
 import provision
 from provision.cli.lazy import LazyGroup
-from provision.cli.output import console, emit_json, errors, json_wanted, outlive_readers
-from provision.errors import ConfigurationError, ProvisionError, RefusedError
+from provision.cli.output import console, emit_json, errors, json_wanted, outlive_readers, set_json
+from provision.errors import ArtifactError, ConfigurationError, ProvisionError, RefusedError, UsageError
 
 _EPILOG = (
     "Exit codes: 0 fine · 1 it ran and found problems · 2 wrong usage or configuration · "
-    "3 refused before any change · 4 several schools, some failed."
+    "3 refused before any change · 4 several schools, some failed · 130 stopped."
 )
 
 #: Each is a module beside this one, of the same name; in the order of the help.
@@ -30,7 +33,9 @@ class _Commands(LazyGroup):
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, typer.Abort) as error:
-            if isinstance(error, typer.Abort) and not isinstance(error.__context__, KeyboardInterrupt):
+            if isinstance(error, typer.Abort) and not isinstance(
+                error.__context__, KeyboardInterrupt | EOFError
+            ):
                 # The answer was no.
                 raise
             errors.print("Stopped.", style="warn")
@@ -78,7 +83,7 @@ def report_error(error: ProvisionError, *, words: bool = False) -> None:
     """
     from provision.cli.problems import as_data, render
 
-    problems = error.problems if isinstance(error, ConfigurationError | RefusedError) else ()
+    problems = error.problems if isinstance(error, ConfigurationError | RefusedError | ArtifactError) else ()
     if json_wanted() and not words:
         emit_json(
             "provision/error/v1",
@@ -99,22 +104,98 @@ def report_error(error: ProvisionError, *, words: bool = False) -> None:
         errors.print(error.remedy, markup=False)
 
 
+#: What Typer raises when a command line cannot be understood: by way of one of its kinds, since the class itself has
+#: another place in each version.
+_WrongUsage: type[Exception] = typer.BadParameter.__mro__[2]
+
+#: What the newest Typer says of a value, and how people say it.
+_WORDS = (
+    ("Value error, ", ""),
+    ("Input should be a valid integer.*", "a whole number is needed"),
+    ("Input should be a valid number.*", "a number is needed"),
+    ("Input should be greater than or equal to", "it must be at least"),
+    ("Input should be less than or equal to", "it must be at most"),
+)
+
+#: What stands for our signs where a terminal's letters do not have them.
+_PLAIN = {
+    "✓": "ok", "✗": "BAD", "⚠": "!", "⊘": "off", "“": '"', "”": '"', "’": "'", "…": "...", "→": "->", "–": "-",
+    "—": "-", "·": "-", "€": "EUR",
+}  # fmt: skip
+
+
+def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Write a sign that the terminal does not have in other letters; a traceback would not help anybody."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_PLAIN.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
+
+
+def _mend_streams() -> None:
+    codecs.register_error("provision.plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None and (stream is sys.stdout or "utf" not in stream.encoding.lower()):
+            reconfigure(errors="provision.plain")
+
+
+def _wrong_usage(error: Any) -> NoReturn:
+    """End with what was wrong in the command line, and with the help that has it right."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        # Its text is the help; some versions have printed it already, and then it is empty.
+        error.show()
+        sys.exit(error.exit_code)
+    if "--json" in sys.argv:
+        # The line was not read as far as the option.
+        set_json(True)
+    context = getattr(error, "ctx", None)
+    command = " ".join(context.command_path.split()) if context else "provision"
+    message = error.format_message()
+    for pythons, ours in _WORDS:
+        message = re.sub(pythons, ours, message)
+    report_error(UsageError(message, f"{command} --help"))
+    sys.exit(2)
+
+
+def _cannot_print(error: ProvisionError) -> None:
+    """Say an error where standard output may be what failed; a program that reads us gets words on stderr then."""
+    try:
+        report_error(error)
+        sys.stdout.flush()
+    except OSError:
+        report_error(error, words=True)
+        # Else Python tries once more at its end, and says so in words of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> NoReturn:
     """Run the command line and exit with the code of the design."""
+    _mend_streams()
     outlive_readers()
     try:
-        app()
+        code = app(prog_name="provision", standalone_mode=False)
+        sys.stdout.flush()
+    except _WrongUsage as error:
+        _wrong_usage(error)
     except ProvisionError as error:
-        report_error(error)
+        _cannot_print(error)
         sys.exit(error.exit_code)
     except OSError as error:
         # A file that cannot be read or written: theirs to mend, and a traceback would not say how.
         place = f"{error.filename}: " if error.filename else ""
-        report_error(
+        _cannot_print(
             ProvisionError(
                 f"{place}{error.strerror or error}",
                 "see who owns the file and whether the disk has room; a workspace that sudo wrote into belongs to root",
             )
         )
         sys.exit(1)
-    sys.exit(0)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        # Where the answer was no, nothing needs to be said.
+        asked = isinstance(error, typer.Abort) and not isinstance(
+            error.__context__, KeyboardInterrupt | EOFError
+        )
+        if not asked:
+            errors.print("Stopped.", style="warn")
+        sys.exit(1 if asked else 130)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -61,7 +61,7 @@ LanguageOption = Annotated[
     ),
 ]
 SchoolsArgument = Annotated[
-    list[str], typer.Argument(metavar="SCHOOL...", help="One school or several.", show_default=False)
+    list[str], typer.Argument(metavar="SCHOOL", help="One school or several.", show_default=False)
 ]
 SchoolArgument = Annotated[str, typer.Argument(metavar="SCHOOL", help="The school's id.", show_default=False)]
 

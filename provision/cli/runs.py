@@ -24,7 +24,9 @@ _STYLES = {"ok": "good", "running": "warn", "cancelled": "warn"}
 
 @app.command("list", epilog="Examples: provision runs list · provision runs list escola-mar --json")
 def list_command(
-    school: Annotated[str | None, typer.Argument(metavar="[SCHOOL]", show_default=False)] = None,
+    school: Annotated[
+        str | None, typer.Argument(metavar="SCHOOL", help="Only this school's.", show_default=False)
+    ] = None,
     workspace: WorkspaceOption = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
     json_output: JsonOption = False,

@@ -8,15 +8,15 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from provision.audit import Person
 from provision.audit import entries as e
 from provision.audit.log import log_directory
-from provision.audit.opening import actor_of, origin_of
+from provision.audit.opening import acting, actor_of, origin_of
 from provision.audit.outbox import Outbox
 from provision.cli.options import JsonOption, SchoolArgument, WorkspaceOption, YesOption
 from provision.cli.output import confirm, console, emit_json, errors
 from provision.errors import UsageError
 from provision.model import ResolvedSchool, Workspace, find_workspace, load_workspace
+from provision.model.rules import did_you_mean
 from provision.secrets import TLS_KEYS, SecretStore, become_password_name
 from provision.secrets.store import base_secrets
 
@@ -54,20 +54,17 @@ def show(
     if name is not None:
         rows = [row for row in rows if row["name"] == name]
         if not rows:
-            known = ", ".join(row["name"] for row in _rows(chosen, values))
-            raise UsageError(f"{school} has no secret “{name}”.", f"It has: {known or 'none'}.")
+            raise _no_secret(school, name, [row["name"] for row in _rows(chosen, values)])
     if reveal:
+        actor = actor_of(acting(place))
+        shown = [
+            e.AccessOpened(actor=actor, target=e.Target(school=school), kind="secret", subject=row["name"])
+            for row in rows
+            if row["present"]
+        ]
         # Written down before anything is seen.
-        Outbox(log_directory(place.path, school)).add(
-            origin_of(place, chosen),
-            [
-                e.AccessOpened(
-                    actor=_actor(place), target=e.Target(school=school), kind="secret", subject=row["name"]
-                )
-                for row in rows
-                if row["present"]
-            ],
-        )
+        if shown:
+            _record(place, chosen, shown)
         errors.print("Secrets are shown in clear: mind who looks on, and what records this.", style="warn")
         for row in rows:
             row["value"] = values.get(row["name"])
@@ -91,7 +88,7 @@ def rotate(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="NAME...", help="Secrets to replace, or services: all of theirs.", show_default=False
+            metavar="NAME", help="Secrets to replace, or services: all of theirs.", show_default=False
         ),
     ] = None,
     everything: Annotated[
@@ -113,25 +110,27 @@ def rotate(
         )
     place = load_workspace(find_workspace(workspace))
     chosen = place.school(school)
+    actor = actor_of(acting(place))
     store = SecretStore(place)
     uses = _uses(chosen)
     if everything:
         wanted = [name for name in uses if uses[name][1]]
     else:
         wanted = list(dict.fromkeys(secret for name in names or [] for secret in _named(chosen, name)))
+        store.check_generated(chosen, wanted)
     if not yes:
         for name in wanted:
             services = uses.get(name, ([], True))[0]
             errors.print(f"{name}: used by {', '.join(services) or 'nobody'}", markup=False)
-    confirm(f"Replace {len(wanted)} secrets of {school}?", yes=yes)
+    count = "1 secret" if len(wanted) == 1 else f"{len(wanted)} secrets"
+    confirm(f"Replace {count} of {school}?", yes=yes)
     if everything:
         wanted = store.rotate_all(chosen)
     else:
         store.rotate_many(chosen, wanted)
     if wanted:
-        Outbox(log_directory(place.path, school)).add(
-            origin_of(place, chosen),
-            [e.SecretRotated(actor=_actor(place), target=e.Target(school=school), names=list(wanted))],
+        _record(
+            place, chosen, [e.SecretRotated(actor=actor, target=e.Target(school=school), names=list(wanted))]
         )
     others = _in_common(place, chosen, wanted)
     if json_output:
@@ -157,6 +156,7 @@ def rotate(
 def set_(
     school: SchoolArgument,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The secret.", show_default=False)],
+    yes: YesOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Store a secret that comes from outside, such as a sudo password. Asked for, or read from standard
@@ -167,16 +167,20 @@ def set_(
         raise UsageError(
             f"{name} holds the keys of certificates and cannot be set.", "See tls in the school's file."
         )
+    acting(place)
     store = SecretStore(place)
+    uses = _uses(chosen)
+    guess = did_you_mean(name, uses)
     if not store.is_secret(name):
         raise UsageError(
             f"No service declares a secret “{name}”, and it is no host's sudo password.",
-            f"See the names that there are: provision secrets show {school}",
+            f"{guess} See the names that there are: provision secrets show {school}".strip(),
         )
-    if name not in _uses(chosen):
+    if name not in uses:
         errors.print(
-            f"No service or host of {school} uses “{name}”; it is stored all the same.", style="warn"
+            f"No service or host of {school} uses “{name}”. {guess}".rstrip(), style="warn", markup=False
         )
+        confirm("Store it all the same?", yes=yes, remedy="correct the name, or say --yes")
     if sys.stdin.isatty():
         value = typer.prompt(f"{name} of {school}", hide_input=True, confirmation_prompt=True, err=True)
     else:
@@ -187,8 +191,53 @@ def set_(
     console.print(f"Stored {name} of {school}.", style="good", markup=False)
 
 
-def _actor(workspace: Workspace) -> e.Actor:
-    return actor_of(Person.current(workspace.path))
+@app.command("remove", epilog="Example: provision secrets remove escola-mar host_old_become_password")
+def remove(
+    school: SchoolArgument,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The secret.", show_default=False)],
+    yes: YesOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Take a secret out of the vault that no service and no host of the school uses any more."""
+    place = load_workspace(find_workspace(workspace))
+    chosen = place.school(school)
+    acting(place)
+    store = SecretStore(place)
+    uses = _uses(chosen)
+    values = store.load(school)
+    if name in uses:
+        raise UsageError(
+            f"{', '.join(uses[name][0])} of {school} needs {name}.",
+            f"For a new value: provision secrets {'rotate' if uses[name][1] else 'set'} {school} {name}",
+        )
+    if name == TLS_KEYS:
+        raise UsageError(
+            f"{name} holds the keys of certificates and cannot be removed.", "See tls in the school's file."
+        )
+    if name not in values:
+        raise _no_secret(school, name, sorted(values.keys() - uses.keys() - {TLS_KEYS}), "Not in use are")
+    confirm(f"Remove {name} of {school}? Its value cannot be brought back.", yes=yes)
+    with store.edit(school) as kept:
+        kept.pop(name, None)
+    console.print(f"Removed {name} of {school}.", style="good", markup=False)
+
+
+def _no_secret(school: str, name: str, known: Sequence[str], title: str = "It has") -> UsageError:
+    return UsageError(
+        f"{school} has no secret “{name}”.",
+        did_you_mean(name, known) or f"{title}: {', '.join(known) or 'none'}.",
+    )
+
+
+def _record(workspace: Workspace, school: ResolvedSchool, entries: Sequence[e.Data]) -> None:
+    """Leave entries for the log, which is on the server, and say so: until then they are nowhere else."""
+    Outbox(log_directory(workspace.path, school.id)).add(origin_of(workspace, school), entries)
+    errors.print(
+        "Recorded on this machine only. The next run brings it into the audit log, or at once: "
+        f"provision audit sync {school.id}",
+        style="warn",
+        markup=False,
+    )
 
 
 def _named(school: ResolvedSchool, name: str) -> list[str]:

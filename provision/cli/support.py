@@ -32,19 +32,19 @@ _TELL: dict[Language, str] = {
     "ca": (
         "Per a {name}: amb una còpia d'aquest espai de treball, sense la seva clau ni la dels secrets, executa\n"
         "  provision health {school} --identity FITXER\n"
-        "on FITXER és la clau privada (el fitxer sense .pub), o “agent” si la guarda ssh-agent. "
+        'on FITXER és la clau privada (el fitxer sense .pub), o "agent" si la guarda ssh-agent. '
         "Mostra com estan els servidors i no hi canvia res."
     ),
     "es": (
         "Para {name}: con una copia de este espacio de trabajo, sin su clave ni la de los secretos, ejecuta\n"
         "  provision health {school} --identity FICHERO\n"
-        "donde FICHERO es la clave privada (el fichero sin .pub), o “agent” si la guarda ssh-agent. "
+        'donde FICHERO es la clave privada (el fichero sin .pub), o "agent" si la guarda ssh-agent. '
         "Muestra cómo están los servidores y no cambia nada en ellos."
     ),
     "en": (
         "For {name}: with a copy of this workspace (neither its key nor that of the secrets is needed), run\n"
         "  provision health {school} --identity FILE\n"
-        "where FILE is the private key (the file without .pub), or “agent” where ssh-agent keeps it. "
+        'where FILE is the private key (the file without .pub), or "agent" where ssh-agent keeps it. '
         "It shows how the servers are, and changes nothing there."
     ),
 }
@@ -107,7 +107,7 @@ def grant(
         if person.name.casefold() == one.name.casefold():
             raise UsageError(
                 f"{one.name} has another key already.",
-                f"Give this one a name of its own, such as --name “{one.name}, portable”, or revoke the other first.",
+                f'Give this one a name of its own, such as --name "{one.name}, portable", or revoke the other first.',
             )
     people = (*others, person)
     entry = partial(_entry, e.AccessOpened, chosen, person, why)
@@ -256,7 +256,7 @@ def _checked_key(file: Path) -> tuple[str, str]:
     if len(raw) > _MAX_KEY_FILE or len(lines) != 1:
         raise UsageError(
             f"{file} must hold one public SSH key, and has {len(lines)} lines.",
-            "It is one line such as “ssh-ed25519 AAAA… name”: the file that ends in .pub.",
+            'It is one line such as "ssh-ed25519 AAAA… name": the file that ends in .pub.',
         )
     person = _validated("-", lines[0])
     remark = lines[0].split(None, 2)[2:]

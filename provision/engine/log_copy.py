@@ -39,7 +39,7 @@ _MAX_INBOX_FILES = 50
 _BATCH = 2 * 1024 * 1024
 
 
-_LATER = "look at the line and the server; the next run or “provision audit sync” brings it up to date"
+_LATER = 'look at the line and the server; the next run or "provision audit sync" brings it up to date'
 
 
 class CopyError(ProvisionError):

@@ -168,13 +168,12 @@ def sudo_passwords(workspace: Workspace, school: ResolvedSchool) -> dict[str, st
 
 def unavailable_error(unavailable: Sequence[Unavailable]) -> ArtifactError:
     """The error for services whose sources cannot be reached."""
-    words = "; ".join(
-        f"{item.service} {item.version or ''}".strip() + ": " + "; ".join(item.reasons)
-        for item in unavailable
-    )
-    return ArtifactError(
-        f"not to be had: {words}", " · ".join(dict.fromkeys(item.remedy for item in unavailable))
-    )
+    names = [f"{item.service} {item.version or ''}".strip() for item in unavailable]
+    problems = [
+        Problem(f"{name}: {'; '.join(item.reasons)}", item.remedy, code="not-to-be-had")
+        for name, item in zip(names, unavailable, strict=True)
+    ]
+    return ArtifactError(f"not to be had: {', '.join(names)}", problems=problems)
 
 
 def _sudo_passwords(school: ResolvedSchool, values: Mapping[str, Any]) -> dict[str, str]:

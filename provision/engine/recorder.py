@@ -174,7 +174,7 @@ class LoggedRecorder:
             if not cosigners:
                 raise RefusedError(
                     f"the school has not agreed to run {intent.run} yet (entry {self._index} of its audit log)",
-                    "nothing was changed. Let the school run “provision audit witness sign” and hand in the file "
+                    'nothing was changed. Let the school run "provision audit witness sign" and hand in the file '
                     f"(provision audit cosign {self._school.id} FILE), then give the same command again",
                 )
             if self._content is not None and self._content() != intent.content:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from provision.audit import Person
 from provision.audit import entries as e
 from provision.audit.log import log_directory
-from provision.audit.opening import actor_of, origin_of
+from provision.audit.opening import acting, actor_of, origin_of
 from provision.audit.outbox import Outbox
 from provision.engine.connections import Connections
 from provision.engine.lock import HostLock, holder
@@ -75,9 +75,7 @@ def bring(
     Raises:
         ProvisionError: it cannot be recorded; nothing is changed.
     """
-    person = Person.current(workspace.path)
-    if not workspace.municipality.lab:
-        person.check_named()
+    person = acting(workspace)
     brought = Brought()
     connections = None
     with ExitStack() as stack:

@@ -156,9 +156,9 @@ class VaultPasswords:
         if found is None:
             raise UnknownVaultError(
                 f"There is no vault password for “{vault_id}”: {self._looked_at()}.",
-                f"Ask who set it up for the password, and put it into a file {vault_id}.key (mode 0600) in a "
-                f"directory that ${FILE_VARIABLE} names, or into the system keyring with "
-                f"“keyring set {self.keyring_service} {vault_id}”.",
+                f"Ask who set it up for the password, and put it into a file {vault_id}.key (mode 0600) in the "
+                f"directory that vault.keys of municipality.yml or ${FILE_VARIABLE} names, or into the system "
+                f'keyring with "keyring set {self.keyring_service} {vault_id}".',
             )
         return found
 
@@ -298,8 +298,9 @@ class VaultPasswords:
     def _put_into_keyring(self, vault_id: str, password: str) -> None:
         backend = _keyring()
         remedy = (
-            "Make a directory for the keys and name it: "
-            f"mkdir -m 700 ~/.provision-keys; export {FILE_VARIABLE}=~/.provision-keys"
+            "Name a directory for the keys in municipality.yml: vault: {keys: ~/.provision-keys}; it is made, and it "
+            f"belongs into no version control. Or for this shell alone: mkdir -m 700 ~/.provision-keys; "
+            f"export {FILE_VARIABLE}=~/.provision-keys"
         )
         if backend is None:
             raise SecretsError(f"There is no place for the vault password of “{vault_id}”.", remedy)

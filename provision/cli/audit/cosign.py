@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 def cosign(
     where: LogArgument,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="What “audit witness sign” made.", show_default=False)
+        Path, typer.Argument(metavar="FILE", help='What "audit witness sign" made.', show_default=False)
     ],
     workspace: WorkspaceOption = None,
     json_output: JsonOption = False,

@@ -16,7 +16,7 @@ from provision.audit.cosigned import witness_times
 from provision.audit.cosigners import add_witness, retire_witness
 from provision.audit.keys import Second
 from provision.audit.log import SchoolLog, log_directory
-from provision.audit.opening import renew_keys
+from provision.audit.opening import acting, renew_keys
 from provision.audit.outbox import Outbox
 from provision.audit.record import forget_steps
 from provision.audit.tlog.policy import NO_QUORUM, Policy
@@ -89,9 +89,7 @@ def open_book(
     replace_copy: bool = False,
 ) -> Iterator[LogBook]:
     """The school's log for writing, with the lock of the school held, and its copy brought up to date at the end."""
-    person = Person.current(workspace.path)
-    if not workspace.municipality.lab:
-        person.check_named()
+    person = acting(workspace)
     with _connected(workspace, school, person, verb) as connections:
         book = LogBook(
             workspace, school, person, connections, second=_second(second), replace_copy=replace_copy
@@ -136,9 +134,7 @@ def init(
     directory = log_directory(place.path, school)
     if (directory / "checkpoint").exists():
         raise UsageError(f"{school} has a log already", f"see: provision audit status {school}")
-    person = Person.current(place.path)
-    if not place.municipality.lab:
-        person.check_named()
+    person = acting(place)
     with LogBook(place, chosen, person, None, second=_second(second)) as book:
         keys = [key.verifier.vkey for key in book.writer.keys]
         console.print(f"The log of {chosen.name} is open: {book.origin}", style="good", markup=False)
@@ -251,7 +247,7 @@ def add_witness_command(
     key: Annotated[
         str,
         typer.Argument(
-            metavar="VKEY", help="The line that “audit witness init” printed.", show_default=False
+            metavar="VKEY", help='The line that "audit witness init" printed.', show_default=False
         ),
     ],
     required: Annotated[
@@ -268,7 +264,7 @@ def add_witness_command(
         typer.Option(
             "--replaces",
             metavar="NAME|VKEY",
-            help="The witness whose place it takes and who is retired; “audit status” names them.",
+            help='The witness whose place it takes and who is retired; "audit status" names them.',
             show_default=False,
         ),
     ] = "",
@@ -291,7 +287,7 @@ def retire_witness_command(
         str,
         typer.Argument(
             metavar="NAME|VKEY",
-            help="The witness: its name or key in “audit status”, or its name in the policy.",
+            help='The witness: its name or key in "audit status", or its name in the policy.',
             show_default=False,
         ),
     ],

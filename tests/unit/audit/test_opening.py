@@ -293,10 +293,10 @@ def test_a_log_that_keeps_its_name_and_one_that_does_not_exist_are_fine(tmp_path
 @pytest.mark.parametrize(
     ("former", "today", "line"),
     [
-        ("a.example/escola", "b.example/escola", "write “origin: a.example” under “audit:”"),
-        ("a.example/escola", "vila.provision.invalid/escola", "write “origin: a.example” under “audit:”"),
-        ("vila.provision.invalid/escola", "b.example/escola", "remove “origin: b.example” under “audit:”"),
-        ("vila.provision.invalid/escola", "vilanova.provision.invalid/escola", "restore “id: vila”"),
+        ("a.example/escola", "b.example/escola", 'write "origin: a.example" under "audit:"'),
+        ("a.example/escola", "vila.provision.invalid/escola", 'write "origin: a.example" under "audit:"'),
+        ("vila.provision.invalid/escola", "b.example/escola", 'remove "origin: b.example" under "audit:"'),
+        ("vila.provision.invalid/escola", "vilanova.provision.invalid/escola", 'restore "id: vila"'),
     ],
 )
 def test_a_changed_name_is_told_with_the_line_that_gives_it_back(

@@ -95,6 +95,59 @@ def test_a_wrong_option_is_exit_code_2(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("plan", "--json"), ("plan", "--json", "--bogus"), ("plan", "--bogus", "--json"), ("bogus", "--json")],
+)
+def test_wrong_usage_is_a_document_for_programs(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = provision(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == ""
+    document = json.loads(done.stdout)
+    assert document["schema"] == "provision/error/v1"
+    assert document["exit_code"] == 2
+    assert document["remedy"].endswith("--help")
+
+
+def test_wrong_usage_names_the_help(tmp_path: Path) -> None:
+    done = provision("runs", "list", "--limit", "x", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "runs list --help" in done.stderr
+
+
+def test_a_group_without_a_command_shows_its_help(tmp_path: Path) -> None:
+    done = provision("secrets", cwd=tmp_path)
+    assert done.returncode == 2
+    assert (done.stdout + done.stderr).count("rotate") >= 1
+
+
+def test_a_disk_that_is_full_is_said_on_standard_error(tmp_path: Path) -> None:
+    (tmp_path / "municipality.yml").write_text("schema: 1\n")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "provision", "runs", "list", "--json", "-w", str(tmp_path)],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert "No space left on device" in done.stderr
+
+
+def test_a_terminal_without_our_signs_gets_others() -> None:
+    program = (
+        "import sys; from provision.cli import main\n"
+        "main._mend_streams(); print('✓ ✗ ⊘ è “a” ☂'); print('“a”', file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=False,
+        env={**os.environ, "PYTHONIOENCODING": "iso-8859-1"},
+    )  # fmt: skip
+    assert done.stdout.decode("iso-8859-1") == 'ok BAD off è "a" ?\n'
+    assert done.stderr.decode("iso-8859-1") == '"a"\n'
+
+
 def test_no_workspace_is_exit_code_2_with_a_remedy(tmp_path: Path) -> None:
     done = provision("school", "list", cwd=tmp_path)
     assert done.returncode == 2

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from provision.engine.preparation import tree_hash
+from provision.artifacts.selection import Unavailable
+from provision.engine.preparation import tree_hash, unavailable_error
 
 
 @pytest.fixture
@@ -33,3 +34,19 @@ def test_what_python_keeps_for_itself_is_not(role: Path) -> None:
     before = tree_hash(role)
     (role / "files/__pycache__/x.cpython-311.pyc").write_bytes(b"\1")
     assert tree_hash(role) == before
+
+
+def test_each_service_that_is_not_to_be_had_is_a_problem_of_its_own() -> None:
+    error = unavailable_error(
+        [
+            Unavailable(
+                "pad", "3.3.1", ("its repository does not answer", "no mirror has it"), "name a mirror"
+            ),
+            Unavailable("video", None, ("no release fits",), ""),
+        ]
+    )
+    assert error.message == "not to be had: pad 3.3.1, video"
+    assert [(problem.message, problem.remedy) for problem in error.problems] == [
+        ("pad 3.3.1: its repository does not answer; no mirror has it", "name a mirror"),
+        ("video: no release fits", ""),
+    ]

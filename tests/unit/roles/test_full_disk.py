@@ -24,7 +24,7 @@ CALLED = {
     "firewall/provision-firewall": ["undo"],
     "jitsi/provision-jitsi": ["settle"],
     "moodle/provision-moodle": ["settle"],
-    "nextcloud/provision-nextcloud": ["settle", "33.0.9"],
+    "nextcloud/provision-nextcloud": ["password"],
     "php/provision-php": ["settle"],
     "postgresql/provision-postgresql": ["17", "moodle"],
     "redis/provision-redis": ["settle"],
@@ -59,6 +59,7 @@ def test_a_full_disk_is_no_traceback(
         for method in ("open", "read_text", "write_text", "unlink"):
             patch.setattr(pathlib.Path, method, refused)
         patch.setattr(builtins, "open", refused)
+        patch.setattr(os, "open", refused)
         patch.setattr(subprocess, "run", refused)
         # Nextcloud's reads its arguments itself.
         status = program.main() if name.startswith("nextcloud/") else program.main(CALLED[name])

@@ -139,7 +139,9 @@ def test_a_plan_asks_no_more_of_a_release_that_was_cut_off(
     asked = program.Nextcloud("33.0.9", True)
     monkeypatch.setattr(asked, "release", release)
     asked.settle({"hostname": "cloud.escola.test"})
-    assert capsys.readouterr().out == "upgrade Nextcloud from 32.0.2.2 to 33.0.9\n"
+    assert capsys.readouterr().out == (
+        "upgrade Nextcloud from 32.0.2.2 to 33.0.9 (there is no way back: have a copy of its data and its database)\n"
+    )
 
 
 def test_an_answer_that_is_cut_off_is_waited_out(

@@ -9,7 +9,7 @@ from keyring.backends import fail
 from typer.testing import CliRunner
 
 from provision.cli.secrets import app
-from provision.errors import SecretsError, UsageError
+from provision.errors import RefusedError, SecretsError, UsageError
 
 MUNICIPALITY = """\
 schema: 1
@@ -46,6 +46,7 @@ releases:
 def city(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("PROVISION_VAULT_CLIENT", "PROVISION_VAULT_PASSWORD_FILE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PROVISION_PERSON", "Mireia Ferrer")
     before = keyring.get_keyring()
     keyring.set_keyring(fail.Keyring())
     for name, text in {
@@ -149,9 +150,62 @@ def test_set_reads_standard_input_and_never_prints_it(city):
     assert value("host_main_become_password") == "sudo canary\n"
 
 
-def test_set_warns_of_a_name_that_nobody_uses(city):
+def test_set_asks_before_a_name_that_nobody_uses(city):
     done = run("set", "escola-mar", "host_mian_become_password", text="x\n")
-    assert "No service or host of escola-mar uses" in done.stderr
+    assert 'Did you mean "host_main_become_password"?' in done.stderr
+    assert isinstance(done.exception, UsageError)
+    assert not (city / "secrets").exists()
+    assert run("set", "escola-mar", "host_mian_become_password", "--yes", text="x\n").exit_code == 0
+    assert value("host_mian_become_password") == "x\n"
+
+
+def test_set_guesses_at_a_name_that_nobody_declares(city):
+    refused = run("set", "escola-mar", "sixth_kye", text="x\n").exception
+    assert isinstance(refused, UsageError)
+    assert 'Did you mean "sixth_key"?' in refused.remedy
+
+
+def test_rotate_looks_at_the_names_before_it_asks(city):
+    done = run("rotate", "escola-mar", "sixth_kye")
+    assert isinstance(done.exception, SecretsError)
+    assert done.exception.remedy == 'Did you mean "sixth_key"?'
+    assert "used by" not in done.stderr
+
+
+def test_remove_takes_away_what_nobody_uses_and_nothing_else(city):
+    run("rotate", "escola-mar", "--all", "--yes")
+    run("set", "escola-mar", "host_old_become_password", "--yes", text="x\n")
+    assert isinstance(run("remove", "escola-mar", "host_old_become_password").exception, UsageError)
+    for name in ("sixth_key", "host_main_become_password", "tls_private_keys", "nonsense"):
+        assert isinstance(run("remove", "escola-mar", name, "--yes").exception, UsageError)
+    assert run("remove", "escola-mar", "host_old_become_password", "--yes").exit_code == 0
+    assert "host_old" not in run("show", "escola-mar").stdout
+    assert len(value("sixth_key")) == 33
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("show", "escola-mar", "sixth_key", "--reveal"),
+        ("rotate", "escola-mar", "sixth_key", "--yes"),
+        ("set", "escola-mar", "host_main_become_password"),
+        ("remove", "escola-mar", "host_old_become_password", "--yes"),
+    ],
+)
+def test_a_shared_account_neither_sees_nor_changes_a_secret(city, monkeypatch, arguments):
+    run("rotate", "escola-mar", "--all", "--yes")
+    outbox = city / "audit" / "escola-mar" / "outbox.jsonl"
+    before = outbox.read_bytes(), (city / "secrets" / "escola-mar.yml").read_bytes()
+    monkeypatch.setenv("PROVISION_PERSON", "root")
+    done = run(*arguments, text="x\n")
+    assert isinstance(done.exception, RefusedError)
+    assert done.stdout == ""
+    assert (outbox.read_bytes(), (city / "secrets" / "escola-mar.yml").read_bytes()) == before
+
+
+def test_an_entry_that_is_on_this_machine_only_is_said_to_be(city):
+    assert "provision audit sync escola-mar" in run("rotate", "escola-mar", "--all", "--yes").stderr
+    assert "provision audit sync escola-mar" in run("show", "escola-mar", "sixth_key", "--reveal").stderr
 
 
 @pytest.mark.parametrize(("name", "text"), [("sixth_key", "\n"), ("tls_private_keys", "x\n")])

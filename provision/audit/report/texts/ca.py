@@ -113,7 +113,7 @@ TEXTS: dict[str, str] = {
     "d_personal": "Dades personals que guarda",
     "d_personal_none": "no en declara cap",
     "d_settings": "Configuració",
-    "d_backup": "Què entra en una còpia de seguretat",
+    "d_backup": "Què ha de contenir una còpia de seguretat (provision no en fa cap)",
     "d_declared": "Declarat, no mesurat: aquest registre encara no conté cap mesura de les connexions.",
     "unexplained": "Per explicar",
     "unexplained_intro": (

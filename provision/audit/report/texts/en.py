@@ -109,7 +109,7 @@ TEXTS: dict[str, str] = {
     "d_personal": "Personal data that it keeps",
     "d_personal_none": "it declares none",
     "d_settings": "Settings",
-    "d_backup": "What goes into a backup",
+    "d_backup": "What a backup must hold (provision makes none)",
     "d_declared": "Declared, not measured: this log holds no measurement of connections yet.",
     "unexplained": "To be explained",
     "unexplained_intro": (

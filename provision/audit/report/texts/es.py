@@ -115,7 +115,7 @@ TEXTS: dict[str, str] = {
     "d_personal": "Datos personales que guarda",
     "d_personal_none": "no declara ninguno",
     "d_settings": "Configuración",
-    "d_backup": "Qué entra en una copia de seguridad",
+    "d_backup": "Qué debe contener una copia de seguridad (provision no hace ninguna)",
     "d_declared": "Declarado, no medido: este registro todavía no contiene ninguna medida de las conexiones.",
     "unexplained": "Por explicar",
     "unexplained_intro": (
