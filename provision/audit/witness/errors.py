@@ -19,7 +19,8 @@ class RefusedLogError(WitnessError):
     Args:
         kind: ``fork`` (two signed checkpoints that contradict each other), ``older`` (less than what was seen),
             ``damaged`` (the files do not give the signed root), ``unsigned`` (no signature by a key that is known),
-            ``foreign`` (another log), ``clock``.
+            ``foreign`` (another log), ``clock``, ``waiting`` (a run that nobody agreed to yet), ``rules`` (others are
+            to sign, or to be asked, and no person has seen it).
         evidence: directory with the proof, where there is one.
     """
 

@@ -32,6 +32,7 @@ class News:
         shown: entries worth a line each, at most ``MOST_SHOWN``; ``hidden`` is how many more there are.
         rules: changes of keys and of who must agree to what, at most ``MOST_SHOWN``; ``hidden_rules``: how many more.
         pending: announcements of runs that wait for this cosignature.
+        settled: runs that have begun or ended.
         opened: the log's keys as its first entry names them.
         added, retired: keys of the log, with the number of the entry that names them.
         roots: of the sizes at which a new key may be vouched for.
@@ -47,6 +48,7 @@ class News:
     rules: list[Entry] = field(default_factory=list)
     hidden_rules: int = 0
     pending: dict[str, Entry] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)
     opened: list[VerifierKey] = field(default_factory=list)
     added: list[tuple[int, VerifierKey]] = field(default_factory=list)
     retired: list[tuple[int, VerifierKey]] = field(default_factory=list)
@@ -78,14 +80,9 @@ class News:
         self._take_keys(entry, data)
         if self.added and index - self.added[-1][0] < _VOUCHED_WITHIN:
             self.roots[frontier.size] = frontier.root()
-        run = data.text("run")
-        match entry.type:
-            case "policy.set":
-                self._take_policy(entry, data)
-            case "run.intent" if data.true("strict"):
-                self.pending[run] = entry
-            case "run.approved" | "run.started" | "run.ended":
-                self.pending.pop(run, None)
+        self._take_run(entry, data)
+        if entry.type == "policy.set":
+            self._take_policy(entry, data)
         if entry.type in _RULES:
             if len(self.rules) < MOST_SHOWN:
                 self.rules.append(entry)
@@ -96,6 +93,24 @@ class News:
                 self.shown.append(entry)
             else:
                 self.hidden += 1
+
+    def look_at_run(self, index: int, raw: bytes) -> None:
+        """Take what an entry that was seen before says of a run."""
+        try:
+            entry = parse(index, raw)
+        except EntryError:
+            return
+        self._take_run(entry, Fields(entry.data))
+
+    def _take_run(self, entry: Entry, data: Fields) -> None:
+        run = data.text("run")
+        match entry.type:
+            # One that waits for nobody is written together with its start: whatever it says, this one waits.
+            case "run.intent":
+                self.pending[run] = entry
+            case "run.started" | "run.ended":
+                self.pending.pop(run, None)
+                self.settled.add(run)
 
     def _take_keys(self, entry: Entry, data: Fields) -> None:
         if entry.type == "log.opened" and entry.index == 0:

@@ -162,7 +162,8 @@ class WitnessStore:
                         time = key.verify(note.text, signature) or 0
                     except TlogError as error:
                         raise WitnessError(f"{file} is damaged: {error}", _RESTORE) from error
-                    newest = max(newest or (0, 0), (int(file.name), time), key=lambda item: item[1])
+                    # Two of the same second: the larger one is the later.
+                    newest = max(newest or (0, 0), (int(file.name), time), key=lambda item: item[::-1])
         return newest
 
     def archived(self, size: int) -> Note | None:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from provision.audit.entries import EntryError, parse
+from provision.audit.entries import Entry, EntryError, parse
 from provision.audit.tlog import (
     MAX_NOTE,
     TILE_WIDTH,
@@ -70,6 +70,33 @@ class Visit:
     _obsolete: list[str] = field(default_factory=list)
     _archive: dict[int, Note] = field(default_factory=dict)
     _taken: bool = False
+
+    def waiting(self, key: VerifierKey) -> dict[str, Entry]:
+        """The announcements of runs that a cosignature by this key would be the first to agree to.
+
+        They may have been seen before: what was stored need not have been signed. Asked before ``take``.
+
+        Args:
+            key: the school's.
+
+        Raises:
+            WitnessError: the copy of the log, or an archived checkpoint, is damaged.
+        """
+        signed = self.store.cosigned(key)
+        before = News()
+        try:
+            reader = TileReader(self.store.directory, self.old.size)
+            start = min(signed[0] if signed else 0, self.old.size)
+            for index, raw in enumerate(reader.entries(start), start):
+                # To look for the word first spares most of the time that a long log takes.
+                if b'"run.' in raw:
+                    before.look_at_run(index, raw)
+        except TlogError as error:
+            raise WitnessError(
+                f"the copy of the log in {self.store.directory} is damaged: {error}"
+            ) from error
+        left = {run: entry for run, entry in before.pending.items() if run not in self.news.settled}
+        return {**left, **self.news.pending}
 
     @property
     def loosened(self) -> list[int]:

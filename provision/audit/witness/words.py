@@ -1,8 +1,9 @@
 """What a person reads before cosigning: Catalan, Spanish, English."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
 
+from provision.audit.entries import Entry
 from provision.audit.tlog import VerifierKey
 from provision.audit.witness.visit import Visit
 from provision.audit.words import Language, moment, number, sentence, type_name
@@ -90,9 +91,16 @@ TEXTS: dict[Language, dict[str, str]] = {
 
 
 def told(
-    visit: Visit, lang: Language, zone: tzinfo = UTC, zone_name: str = "UTC"
+    visit: Visit,
+    lang: Language,
+    zone: tzinfo = UTC,
+    zone_name: str = "UTC",
+    waiting: Mapping[str, Entry] | None = None,
 ) -> Iterator[tuple[str, str]]:
     """What is new, line by line, each safe on a terminal.
+
+    Args:
+        waiting: runs that wait for the signature; those that are new when left out.
 
     Yields:
         kind of the line (``head``, ``text``, ``title``, ``item``, ``warn``) and its words.
@@ -131,7 +139,7 @@ def told(
             )
     for index in visit.loosened:
         yield "warn", texts["loose"].format(entry=index)
-    for entry in news.pending.values():
+    for entry in (news.pending if waiting is None else waiting).values():
         yield "warn", f"{texts['pending']}: {sentence(entry, lang)}"
     for key in visit.renewed:
         yield "warn", f"{texts['renewed']}: {key.vkey}"

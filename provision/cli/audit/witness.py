@@ -1,12 +1,14 @@
 """``provision audit witness init|sign|status``: the school's own side, on its own laptop, without a workspace."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
+from provision.audit.entries import Entry
 from provision.audit.log import read_bounded
 from provision.audit.tlog import MAX_NOTE, NoteError, Policy, SignerKey, VerifierKey
 from provision.audit.witness import (
@@ -14,6 +16,7 @@ from provision.audit.witness import (
     EvidenceError,
     HttpsSource,
     KeyFile,
+    RefusedLogError,
     Source,
     Trust,
     Visit,
@@ -30,6 +33,7 @@ from provision.cli.options import JsonOption, LanguageOption, YesOption, languag
 from provision.cli.output import confirm, console, emit_json, errors, interactive
 from provision.errors import UsageError
 from provision.files import write_atomically
+from provision.text import printable_line
 
 _STYLES = {"head": "name", "text": "", "title": "name", "item": "", "warn": "warn"}
 
@@ -143,7 +147,8 @@ def init(
     "sign",
     epilog="Examples: provision audit witness sign --dir custodi --from /media/usb --lang ca · "
     "provision audit witness sign --dir custodi --from https://pad.escola-mar.cat --user auditor "
-    "--password-file password.txt",
+    "--password-file password.txt · "
+    "as a timer gives it: provision audit witness sign --dir custodi --from /media/usb --passphrase-file pass --yes",
 )
 def sign(
     directory: DirectoryOption,
@@ -177,9 +182,22 @@ def sign(
     passphrase_file: PassphraseOption = None,
     lang: LanguageOption = None,
     yes: YesOption = False,
+    approve: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--approve",
+            metavar="RUN",
+            help="With --yes: agree to this run that waits for you (may be given several times).",
+            show_default=False,
+        ),
+    ] = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Fetch what is new, check that nothing was changed, keep it, and cosign it."""
+    """Fetch what is new, check that nothing was changed, keep it, and cosign it.
+
+    A signature agrees to each run that waits for it. So with --yes, as a timer gives it, nothing is signed while one
+    waits that --approve does not name, or where others than before are to sign or to be asked.
+    """
     words = language(lang)
     key_file = KeyFile.read(directory)
     if not yes and not interactive():
@@ -187,8 +205,11 @@ def sign(
             "There is nobody to ask whether to sign.", "Say --yes, if you have read what is new."
         )
     with visiting(directory, _source(place, user, password_file, ca)) as visit:
+        waiting = visit.waiting(key_file.verifier)
         if not json_output:
-            _tell(visit, words)
+            _tell(visit, words, waiting)
+        if yes:
+            _refuse_unread(visit, set(waiting) - set(approve or ()))
         _ask(visit, words, yes)
         visit.take()
         key = _open(key_file, passphrase_file, words)
@@ -205,7 +226,7 @@ def sign(
                 "root": visit.new.root.hex(),
                 "before": visit.old.size,
                 "new": dict(visit.news.counts),
-                "waiting_runs": list(visit.news.pending),
+                "waiting_runs": list(waiting),
                 "new_log_keys": [one.vkey for one in visit.renewed],
                 "time": stamp,
                 "file": str(target),
@@ -360,11 +381,35 @@ def _open(key: KeyFile, passphrase_file: Path | None, words: Language) -> Signer
     return key.open(_passphrase(passphrase_file, TEXTS[words]["passphrase"]) if key.sealed else None)
 
 
-def _tell(visit: Visit, words: Language) -> None:
-    for kind, line in told(visit, words):
+def _tell(visit: Visit, words: Language, waiting: Mapping[str, Entry]) -> None:
+    for kind, line in told(visit, words, waiting=waiting):
         if kind == "title":
             errors.print()
         errors.print(Text(("  " if kind == "item" else "") + line, _STYLES[kind]), soft_wrap=True)
+
+
+def _refuse_unread(visit: Visit, runs: set[str]) -> None:
+    """What only a person can agree to is not signed by a timer.
+
+    Raises:
+        RefusedLogError: there is such a thing.
+    """
+    if runs:
+        names = sorted(printable_line(run, 80) for run in runs)
+        raise RefusedLogError(
+            "waiting",
+            f"a signature would agree to what waits for it: {', '.join(names)}; nothing was signed",
+            "read what it intends, then sign without --yes, or with: --yes "
+            + " ".join(f"--approve {name}" for name in names),
+        )
+    rules = sorted({*visit.news.loosened, *visit.news.replaced})
+    if rules:
+        raise RefusedLogError(
+            "rules",
+            "the city changed who must sign, or whether runs wait for you: "
+            f"{', '.join(f'entry {index}' for index in rules[:5])}; nothing was signed",
+            "was it agreed with you? Then sign once without --yes",
+        )
 
 
 def _ask(visit: Visit, words: Language, yes: bool) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from provision.audit.entries import Heartbeat
-from provision.audit.tlog import Checkpoint, Note, VerifierKey
-from provision.audit.witness import RefusedLogError, WitnessStore
+from provision.audit.entries import Heartbeat, PolicySet, RunIntent, RunStarted, State
+from provision.audit.tlog import Checkpoint, Note, Policy, VerifierKey
+from provision.audit.witness import DirectorySource, RefusedLogError, WitnessStore, visiting
 from provision.cli.main import app
 from provision.errors import UsageError
 from tests.unit.audit.witness.city import ADA, ORIGIN, SCHOOL, City
@@ -137,6 +137,108 @@ def test_no_for_an_answer_signs_nothing(city: City, monkeypatch: pytest.MonkeyPa
     assert result.exit_code == 1
     assert WitnessStore.open(Path("home")).note is None
     assert not list(Path().glob("*.cosignature"))
+
+
+def intent(name: str, *, strict: bool = True) -> RunIntent:
+    none = State(commit="", dirty=False)
+    return RunIntent(
+        actor=ADA,
+        target=SCHOOL,
+        action="apply",
+        run=name,
+        tool="0.1",
+        workspace=none,
+        code=none,
+        strict=strict,
+    )
+
+
+def signing(*more: object, given: str | None = None) -> Result:
+    return run("witness", "sign", "--dir", "home", "--from", "city", *more, given=given)
+
+
+def signed_size() -> int:
+    found = document(run("witness", "status", "--dir", "home", "--json"))["signed"]
+    return int(found["size"]) if found else 0
+
+
+def refusal(result: Result, kind: str) -> RefusedLogError:
+    error = result.exception
+    assert isinstance(error, RefusedLogError), result.output
+    assert (error.kind, error.exit_code) == (kind, 1)
+    assert error.remedy
+    return error
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_timer_agrees_to_no_run_that_waits(city: City, strict: bool) -> None:
+    init(city)
+    assert signing("--yes").exit_code == 0
+    # Whatever the intent says of itself: an approval could name the signature over it.
+    city.add(intent("r1", strict=strict), intent("r2"))
+    for more in ((), ("--approve", "r1"), ("--approve", "r3"), ("--json",)):
+        error = refusal(signing("--yes", *more), "waiting")
+        assert "r2" in error.message
+        assert signed_size() == 2
+        assert WitnessStore.open(Path("home")).checkpoint.size == 2
+    assert not list(Path().glob("*-4.cosignature"))
+    found = document(signing("--yes", "--approve", "r1", "--approve", "r2", "--json"))
+    assert (found["size"], found["waiting_runs"]) == (4, ["r1", "r2"])
+    city.beat()
+    assert signing("--yes").exit_code == 0
+
+
+def test_a_run_that_has_begun_or_was_withdrawn_waits_no_more(city: City) -> None:
+    init(city)
+    assert signing("--yes").exit_code == 0
+    city.add(intent("r1", strict=False), RunStarted(actor=ADA, target=SCHOOL, run="r1"))
+    assert signing("--yes").exit_code == 0
+
+
+def test_what_was_stored_and_not_signed_still_waits(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    init(city)
+    assert signing("--yes").exit_code == 0
+    city.add(intent("r1"))
+    with visiting(Path("home"), DirectorySource(city.directory)) as visit:
+        visit.take()
+    assert "r1" in refusal(signing("--yes"), "waiting").message
+    city.beat()
+    assert "r1" in refusal(signing("--yes"), "waiting").message
+    city.add(RunStarted(actor=ADA, target=SCHOOL, run="r1"))
+    assert signing("--yes").exit_code == 0
+
+
+def test_a_person_agrees_by_signing(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    init(city)
+    assert signing("--yes").exit_code == 0
+    city.add(intent("r1"))
+    monkeypatch.setattr("provision.cli.audit.witness.interactive", lambda: True)
+    result = signing(given="y\n")
+    assert result.exit_code == 0, result.output
+    assert "A run waits for your signature" in result.stderr or "r1" in result.stderr
+    assert signed_size() == 3
+
+
+def test_a_timer_agrees_to_no_change_of_who_signs_or_is_asked(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rules(policy: Policy, *, strict: bool) -> PolicySet:
+        return PolicySet(actor=ADA, target=SCHOOL, policy=policy.text, strict=strict)
+
+    init(city)
+    assert signing("--yes").exit_code == 0
+    # More duty, and a new key of the log alone, need nobody.
+    city.add(rules(city.policy, strict=True))
+    assert signing("--yes").exit_code == 0
+    alone = Policy(logs=city.policy.logs)
+    for change in (rules(city.policy, strict=False), rules(alone, strict=True)):
+        city.add(rules(city.policy, strict=True), change)
+        before = signed_size()
+        refusal(signing("--yes"), "rules")
+        assert signed_size() == before
+        monkeypatch.setattr("provision.cli.audit.witness.interactive", lambda: True)
+        assert signing(given="y\n").exit_code == 0
+        assert signing("--yes").exit_code == 0
 
 
 def test_a_key_that_only_the_log_names_must_be_compared_by_a_person(
