@@ -105,6 +105,12 @@ def overview(
                 for file in source.files:
                     name, place, here, checksum, known = _file(file, lock, mirrors)
                     found.append(Artifact(*common, "archive", name, place, here, checksum, known, users))
+                # Nobody has to have these: those that somebody has.
+                for pack in source.languages.values():
+                    language = ArchiveSource.File(name=pack, role="language")
+                    name, place, here, checksum, known = _file(language, lock, mirrors)
+                    if here or known:
+                        found.append(Artifact(*common, "archive", name, place, here, checksum, known, users))
             elif isinstance(source, AptSource):
                 for item in source.repositories:
                     name = repository_key(entry.definition.id, item)
@@ -209,6 +215,12 @@ def fetch_all(
                     wanted |= {file.name: file for file in source.files}
                     others = [{file.name for file in other.files} for other in archives if other != source]
                     instead |= {file.name: others for file in source.files if file.url is None}
+                    # Nobody has to have these.
+                    packs = {
+                        name: ArchiveSource.File(name=name, role="language")
+                        for name in source.languages.values()
+                    }
+                    wanted, instead = wanted | packs, instead | {name: [set()] for name in packs}
                 elif isinstance(source, AptSource):
                     for repository in source.repositories:
                         elsewhere[f"{service}: package repository {shown(repository.uri)}"] = None
@@ -276,7 +288,7 @@ def _names(lock: LockFile) -> set[str]:
 def _names_of(selection: Selection) -> set[str]:
     source = selection.source
     if isinstance(source, ArchiveSource):
-        return {file.name for file in source.files}
+        return {*(file.name for file in source.files), *source.languages.values()}
     if isinstance(source, AptSource):
         return {repository_key(selection.service, item) for item in source.repositories}
     return {f"{source.package}@{selection.version}"}

@@ -9,6 +9,7 @@ no application takes back, only by its name.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -381,6 +382,11 @@ class _Chooser:
                     checksums |= {file.role: known} if known is not None else {}
                 else:
                     files[file.role], checksums[file.role] = got.path, got.sha256
+            if (language := source.file_for(self._school.locale)) is not None:
+                # Nobody has to have it.
+                with suppress(UnreachableError):
+                    got = self._obtain(language)
+                    files[language.role], checksums[language.role] = got.path, got.sha256
         ended = release.end_of_life if release.is_over() else None
         before = self._lock.choices.get(self._school.id, {}).get(service.id)
         return Selection(

@@ -248,6 +248,8 @@ class ArchiveSource(Strict):
             ``sha256`` is pinned here where upstream publishes it, else the first download records it in
             ``artifacts.lock``. With ``signature`` a file that nobody has recorded yet must be signed, or come from
             a mirror whose ``SHA256SUMS`` names it.
+        languages: a file for schools of a language (``ca`` of ``ca_ES.UTF-8``), from a mirror only; its role is
+            ``language``. Whoever does not have it does without it; ``artifacts.lock`` holds what it was.
         caution: what whoever installs from it has to know, such as how old it is; check, plan and apply say it.
     """
 
@@ -260,7 +262,13 @@ class ArchiveSource(Strict):
 
     kind: Literal["archive"]
     files: tuple[File, ...]
+    languages: dict[Identifier, FileName] = {}
     caution: Text | None = None
+
+    def file_for(self, locale: str) -> File | None:
+        """What a school of that locale may have besides; None: nothing."""
+        name = self.languages.get(re.split("[_.@]", locale)[0])
+        return self.File(name=name, role="language") if name is not None else None
 
 
 class NpmSource(Strict):

@@ -150,12 +150,9 @@ if ((string) get_config('provision', 'links') !== $links && say('link what else 
 $language = clean_param($asked['language'], PARAM_SAFEDIR);
 if ($language !== 'en') {
     $there = "{$CFG->dataroot}/lang/{$language}/langconfig.php";
-    // A pack belongs to a release.
-    $fits = file_exists($there) && get_config('provision', 'languageof') === "{$language} {$CFG->branch}";
+    // What came is what artifacts.lock holds; a server fetches none itself, since a pack is programs.
     $pack = $asked['language_pack'] ?? '';
-    // Asked for once a day where it cannot be reached.
-    $tried = (int) get_config('provision', 'languagetried') > time() - DAYSECS;
-    if (!$fits && $pack !== '' && say("install the language pack {$language}")) {
+    if ($pack !== '' && say("install the language pack {$language}")) {
         make_upload_directory('lang');
         remove_dir("{$CFG->dataroot}/lang/{$language}");
         if (!get_file_packer('application/zip')->extract_to_pathname($pack, "{$CFG->dataroot}/lang")) {
@@ -163,18 +160,6 @@ if ($language !== 'en') {
             exit(1);
         }
         set_config('languageof', "{$language} {$CFG->branch}", 'provision');
-    } else if (!$fits && !$tried && !$check) {
-        set_config('languagetried', time(), 'provision');
-        $line = @fsockopen('ssl://download.moodle.org', 443, $number, $message, 3);
-        if ($line) {
-            fclose($line);
-            require_once $CFG->libdir . '/componentlib.class.php';
-            $results = (new lang_installer($language))->run();
-            if (($results[$language] ?? '') === lang_installer::RESULT_INSTALLED) {
-                say("install the language pack {$language}");
-                set_config('languageof', "{$language} {$CFG->branch}", 'provision');
-            }
-        }
     }
     if (file_exists($there)) {
         once('language', $language, "speak {$language}", function () use ($language) {

@@ -144,6 +144,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     )
     school = SimpleNamespace(
         id="escola-mar",
+        locale="ca_ES.UTF-8",
         file=root / "schools" / "escola-mar.yml",
         hosts={"main": SimpleNamespace(system="debian-12")},
         services={},

@@ -492,3 +492,35 @@ def test_a_school_that_runs_a_release_past_its_end_of_life_keeps_it(place, make,
     place.offer({**release, "end_of_life": "2020-01-31"}, version="2.0")
     kept = place.only(mirror=str(mirror))
     assert (kept.version, kept.ended) == ("2.0", "2020-01-31")
+
+
+def with_languages(make, mirror):
+    release = make.archive("3.0", in_mirror(mirror))
+    release["sources"][0]["languages"] = {"ca": "pack-3-ca.zip", "es": "pack-3-es.zip"}
+    return release
+
+
+def test_the_pack_of_a_schools_language_is_held_by_the_lock_like_any_file(place, make, mirror):
+    place.offer(with_languages(make, mirror))
+    in_mirror(mirror, "pack-3-ca.zip", b"programs in Catalan")
+    in_mirror(mirror, "pack-3-es.zip", b"programs in Spanish")
+    chosen = place.only(mirror=str(mirror))
+    sha256 = hashlib.sha256(b"programs in Catalan").hexdigest()
+    assert (chosen.files["language"].name, chosen.checksums["language"]) == ("pack-3-ca.zip", sha256)
+    assert place.lock().files["pack-3-ca.zip"].sha256 == sha256
+    # Another school's is not asked for.
+    assert "pack-3-es.zip" not in place.lock().files
+    in_mirror(mirror, "pack-3-ca.zip", b"programs of somebody else")
+    with pytest.raises(MismatchError, match="pack-3-ca"):
+        place.select(mirror=str(mirror))
+
+
+def test_a_pack_that_nobody_has_is_done_without(place, make, mirror):
+    place.offer(with_languages(make, mirror))
+    chosen = place.only(mirror=str(mirror))
+    assert set(chosen.files) == set(chosen.checksums) == {"archive"}
+    assert chosen.remark == ""
+    # It comes later, to a school that has the release already.
+    record_installed(place.workspace, place.school, [chosen])
+    in_mirror(mirror, "pack-3-ca.zip", b"programs in Catalan")
+    assert "language" in place.only(mirror=str(mirror)).files

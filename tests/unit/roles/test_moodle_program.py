@@ -1,6 +1,7 @@
 """The role moodle's own program: what root does in places where Moodle's user may write."""
 
 import grp
+import hashlib
 import os
 import types
 from collections.abc import Callable
@@ -115,8 +116,10 @@ def test_the_language_pack_is_not_written_among_moodles_files(
         program.subprocess, "run", lambda *_, **__: types.SimpleNamespace(returncode=0, stdout="", stderr="")
     )
     moodle = object.__new__(program.Moodle)
-    moodle.check, moodle.said, moodle.wanted = False, False, {}
+    moodle.check, moodle.said, moodle.wanted, moodle.release = False, False, {}, tmp_path
     moodle.settings()
+    # By this the role knows that it need not come again.
+    assert (tmp_path / f".language-{hashlib.sha256(b'PK').hexdigest()[:16]}").is_file()
     assert secret.read_text() == "root's"
     assert not program.PACK.exists()
 
