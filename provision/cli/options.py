@@ -6,8 +6,9 @@ from typing import Annotated, get_args
 
 import typer
 
-from provision.cli.output import set_json
+from provision.cli.output import json_wanted, set_json
 from provision.errors import UsageError
+from provision.model import Workspace
 from provision.model.municipality import Language
 
 #: Longest reason, in characters: what an entry of the audit log takes.
@@ -52,7 +53,12 @@ ServiceOption = Annotated[
 ]
 LanguageOption = Annotated[
     str | None,
-    typer.Option("--lang", envvar="PROVISION_LANG", help="Language: ca, es or en.", show_default=False),
+    typer.Option(
+        "--lang",
+        envvar="PROVISION_LANG",
+        help="Language: ca, es or en. Without it: the municipality's first, else English.",
+        show_default=False,
+    ),
 ]
 SchoolsArgument = Annotated[
     list[str], typer.Argument(metavar="SCHOOL", help="One school or several.", show_default=False)
@@ -91,6 +97,12 @@ TicketOption = Annotated[
         show_default=False,
     ),
 ]
+
+
+def first_language(workspace: Workspace | None) -> Language:
+    """What is spoken without ``--lang``: the municipality's first language; English to programs, and where no workspace
+    is at hand."""
+    return workspace.municipality.languages[0] if workspace and not json_wanted() else "en"
 
 
 def language(wanted: str | None, default: Language = "en") -> Language:

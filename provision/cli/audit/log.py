@@ -20,7 +20,7 @@ from provision.audit.tlog.tree import TreeError, verify_consistency
 from provision.audit.words import Fields, Language, moment, sentence
 from provision.audit.words.terms import KNOWN_OUTCOMES
 from provision.cli.audit.places import LogArgument, Place, open_place
-from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, language
+from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, first_language, language
 from provision.cli.output import console, emit_json, errors
 from provision.errors import UsageError
 from provision.model.rules import did_you_mean
@@ -90,7 +90,8 @@ def log(
     Options that are given several times mean any of their values; different options must all fit.
     With --follow, --json prints one document a line.
     """
-    place, words = open_place(where, workspace), language(lang)
+    place = open_place(where, workspace)
+    words = language(lang, first_language(place.workspace))
     first, last = period(since, until, place.zone)
     selection = Selection(
         as_written(first),
@@ -150,7 +151,8 @@ def show(
     json_output: JsonOption = False,
 ) -> None:
     """Show one entry, or a run as a whole: what was announced, who, from which revision, what changed, how it ended."""
-    place, words = open_place(where, workspace), language(lang)
+    place = open_place(where, workspace)
+    words = language(lang, first_language(place.workspace))
     _notes(place)
     entry = _entry(place.log, what)
     if entry is not None:

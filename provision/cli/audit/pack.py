@@ -14,7 +14,7 @@ from provision.audit.verify import Verdict, verify
 from provision.audit.words import Language
 from provision.cli.audit.log import FromOption, ToOption
 from provision.cli.audit.places import LogArgument, Place, open_place, read_policy
-from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, language
+from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, first_language, language
 from provision.cli.output import console, emit_json, errors
 
 
@@ -60,8 +60,8 @@ def pack(
     --from and --to choose what the report and the proofs are about; the log itself is always in it as a whole, since a
     part of it would prove nothing.
     """
-    words = language(lang)
     place = open_place(where, workspace)
+    words = language(lang, first_language(place.workspace))
     first, last = period(since, until, place.zone)
     trusted = read_policy(policy) if policy else None
     verdict = verify(place.log.directory, trusted)

@@ -11,7 +11,7 @@ from provision.audit.select import period
 from provision.audit.verify import Verdict, verify
 from provision.cli.audit.log import FromOption, ToOption
 from provision.cli.audit.places import LogArgument, Place, open_place, read_policy
-from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, language
+from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, first_language, language
 from provision.cli.output import console, emit_json, errors
 from provision.errors import ProvisionError, UsageError
 from provision.files import write_atomically
@@ -60,8 +60,7 @@ def report(
     The log is verified first; the verdict stands at the top. The file needs no internet and no script.
     """
     place = open_place(where, workspace)
-    leading: str = place.workspace.municipality.languages[0] if place.workspace else "ca"
-    words = language(lang or leading)
+    words = language(lang, first_language(place.workspace))
     first, last = period(since, until, place.zone)
     if place.trouble:
         errors.print(f"The workspace is not used: {place.trouble}.", style="warn", markup=False)

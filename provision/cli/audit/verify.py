@@ -17,7 +17,7 @@ from provision.audit.verify.proof import prove
 from provision.audit.verify.words import CHECKED, ERASED, MORE, WHAT_TO_DO, moment
 from provision.audit.words import Language, sentence
 from provision.cli.audit.places import LogArgument, open_place, read_named, read_policy
-from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, language
+from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, first_language, language
 from provision.cli.output import console, emit_json
 from provision.errors import UsageError
 from provision.files import write_atomically
@@ -91,8 +91,8 @@ def verify_command(
 
     Exit code 0 if all is well, else 1.
     """
-    words = language(lang)
     place = open_place(where, workspace)
+    words = language(lang, first_language(place.workspace))
     verdict = verify(
         place.log.directory,
         read_policy(policy) if policy else None,
