@@ -83,5 +83,5 @@ bench: $(VENV)/.bench
 clean:
 	if [ -x $(BIN)/provision ]; then provision lab down --all; fi
 	rm -rf $(VENV) .lab .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible dist build
-	rm -rf inventories/demo/{.state,.schema,audit,runs,secrets,ca,known_hosts,artifacts.lock}
+	rm -rf inventories/demo/{.state,.schema,audit,runs,secrets,support,ca,known_hosts,artifacts.lock}
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

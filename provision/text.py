@@ -1,5 +1,6 @@
 """Text that comes from elsewhere, made safe to show."""
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
@@ -47,3 +48,9 @@ def printable_data(value: Any) -> Any:
             return [printable_data(item) for item in value]
         case _:
             return value
+
+
+def said_by(error: BaseException) -> str:
+    """Why the network did not do it, without the system's number in front."""
+    text = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
+    return text.replace("Name or service not known", "nobody knows this name")

@@ -40,6 +40,12 @@ class LogError(ProvisionError):
     """The log cannot be read, or must not be written."""
 
 
+class NoLogError(LogError):
+    """There is no log, which is no finding about one."""
+
+    exit_code = 2
+
+
 def log_directory(workspace: Path, school: str) -> Path:
     """Where the log of a school lies.
 
@@ -75,7 +81,7 @@ class SchoolLog:
             note = Note.parse(read_bounded(directory / "checkpoint", MAX_NOTE))
             return cls(directory, note, Checkpoint.parse(note.text))
         except FileNotFoundError:
-            raise LogError(
+            raise NoLogError(
                 f"there is no audit log in {directory}: the file “checkpoint” is missing",
                 "a school's log begins with its first apply, or with: provision audit init SCHOOL",
             ) from None

@@ -1,6 +1,7 @@
 """``provision init``: a new municipality's directory."""
 
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,11 +107,15 @@ def init(
         console.print(f"  {file.relative_to(directory)}", markup=False)
     if present:
         return
+    place = shlex.quote(str(directory))
     console.print("\nNext:", style="name")
     console.print(f"  look through {directory / 'municipality.yml'}", markup=False)
     if not _in_git(directory):
-        console.print(f"  git init {directory}    # a record names the revision of its run", markup=False)
-    console.print(f"  provision school add ID --workspace {directory}", markup=False)
+        console.print(
+            f"  git init {shlex.quote(str(directory))}    # a record names the revision of its run",
+            markup=False,
+        )
+    console.print(f"  provision school add ID --workspace {place}", markup=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from provision.cli.output import set_json
+from provision.cli.output import json_wanted, set_json
 from provision.errors import UsageError
 from provision.model import Workspace
 from provision.model.municipality import Language
@@ -56,7 +56,7 @@ LanguageOption = Annotated[
     typer.Option(
         "--lang",
         envvar="PROVISION_LANG",
-        help="Language: ca, es or en; the municipality's first one when left out.",
+        help="Language: ca, es or en. Without it: the municipality's first, else English.",
         show_default=False,
     ),
 ]
@@ -104,7 +104,7 @@ def language(wanted: str | None, place: Workspace | None = None, *, programs: bo
 
     Args:
         place: the municipality.
-        programs: a program reads the words, and gets English.
+        programs: a program reads the words, and gets English; so does one that asked for JSON.
 
     Raises:
         UsageError: it is none of ours.
@@ -115,4 +115,4 @@ def language(wanted: str | None, place: Workspace | None = None, *, programs: bo
             return lang
     if wanted:
         raise UsageError(f"There is no language {wanted!r}.", f"There are: {', '.join(known)}.")
-    return "en" if place is None or programs else place.municipality.languages[0]
+    return "en" if place is None or programs or json_wanted() else place.municipality.languages[0]

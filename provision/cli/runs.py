@@ -14,7 +14,7 @@ from provision.cli.options import JsonOption, WorkspaceOption
 from provision.cli.output import console, emit_json
 from provision.cli.progress import duration
 from provision.errors import UsageError
-from provision.model import find_workspace
+from provision.model import find_workspace, load_workspace
 from provision.text import printable_data
 
 app = typer.Typer(help="The record of what was done, by whom, when.", no_args_is_help=True)
@@ -28,12 +28,17 @@ def list_command(
         str | None, typer.Argument(metavar="SCHOOL", help="Only this school's.", show_default=False)
     ] = None,
     workspace: WorkspaceOption = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=0, help="How many, newest first; 0 for all.")
+    ] = 20,
     json_output: JsonOption = False,
 ) -> None:
     """List runs, newest first."""
     directory = find_workspace(workspace)
-    runs = list(islice(list_runs(directory / "runs", school), limit))
+    runs = list(islice(list_runs(directory / "runs", school), limit or None))
+    if school and not runs and not (directory / "schools" / f"{school}.yml").exists():
+        # A school that is gone may have runs; one that never was is a slip of the pen.
+        load_workspace(directory).school(school)
     if json_output:
         emit_json("provision/runs/v1", {"runs": runs})
         return

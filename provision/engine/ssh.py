@@ -7,6 +7,7 @@ and an address that somebody else takes over brings none.
 
 import base64
 import hashlib
+import logging
 import secrets
 import shlex
 import socket
@@ -26,7 +27,10 @@ from provision.errors import HostKeyError, KeyRefusedError, RefusedError
 from provision.files import ReadOnce, write_atomically
 from provision.model import ResolvedHost, Workspace
 from provision.secrets.store import become_password_name
-from provision.text import printable
+from provision.text import printable, said_by
+
+# Its threads tell their mishaps to the log, which without a handler is the terminal of whoever works there.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 #: Seconds until a host that does not answer counts as unreachable.
 CONNECT_TIMEOUT = 10.0
@@ -183,7 +187,7 @@ class Connection:
         except (OSError, paramiko.SSHException, EOFError) as error:
             self.close()
             raise RefusedError(
-                f"{host.name} ({host.address}, port {host.port}) of {school} cannot be reached: {error}",
+                f"{host.name} ({host.address}, port {host.port}) of {school} cannot be reached: {_said(error)}",
                 "check that the server is on and the address in the school file is right: "
                 f"ssh -p {host.port} {host.user}@{host.address}",
             ) from error
@@ -417,9 +421,17 @@ def scan_host_key(
             return transport.get_remote_server_key()
     except (OSError, paramiko.SSHException, EOFError) as error:
         raise RefusedError(
-            f"{address}, port {port}, does not answer as an SSH server: {error}",
+            f"{address}, port {port}, does not answer as an SSH server: {_said(error)}",
             "check the address and the port in the school file, and that the server is on",
         ) from error
+
+
+def _said(error: Exception) -> str:
+    """Why a server did not let itself be spoken to, in words."""
+    silent = ("No existing session", "Error reading SSH protocol banner", "Timeout opening channel")
+    if isinstance(error, paramiko.SSHException) and str(error).startswith(silent):
+        return "it took the connection and said nothing"
+    return said_by(error)
 
 
 def trust(workspace: Workspace, name: str, key: paramiko.PKey, *, forget: bool) -> None:

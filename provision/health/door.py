@@ -20,7 +20,7 @@ from provision.health.words.heard import heard
 from provision.health.words.outside import DOOR, DOOR_TITLES, OUTSIDE
 from provision.health.words.seen import counted, cut, decimal, seen
 from provision.model import ResolvedSchool, ResolvedService, Workspace
-from provision.text import printable_line
+from provision.text import printable_line, said_by
 
 #: Seconds from knocking to the first byte of an answer.
 SLOW = 3.0
@@ -46,7 +46,7 @@ def look_at_door(
     try:
         addresses = names.resolve_all(workspace.names_file, service.hostname)
     except OSError as error:
-        unknown = seen("dns/unknown", reason=heard(printable_line(str(error), 150)))
+        unknown = seen("dns/unknown", reason=heard(printable_line(said_by(error), 150)))
         return [look.finding("dns", "problem", unknown, OUTSIDE["name"])]
     found = [look.finding("dns", "ok", seen("dns/leads", addresses=cut(addresses, 4)))]
     if trusted is None:
@@ -69,7 +69,7 @@ def look_at_door(
         cause = cause_of(error)
         # After the handshake it is the answer that is missing.
         probe = "tls" if found[-1].probe == "dns" else "answer"
-        said = seen("no-answer-for", reason=heard(printable_line(str(error), 150)))
+        said = seen("no-answer-for", reason=heard(printable_line(said_by(error), 150)))
         found.append(look.finding(probe, "unreachable", said, OUTSIDE[cause or "status"]))
         return found
     # Knocks again, and so comes last: nobody's waiting for an answer is measured with it.

@@ -25,7 +25,7 @@ from provision.health.words.seen import seen
 from provision.model import ResolvedSchool, ResolvedService, Workspace
 from provision.model.municipality import InternalTls
 from provision.model.service import HttpsProbe, LoopbackProbe, OwnProbe, Probe, UnitProbe, WebSocketProbe
-from provision.text import printable, printable_line
+from provision.text import printable, printable_line, said_by
 
 State = Literal["ok", "problem", "unreachable"]
 #: What is behind a state that is not well: the adapter's sentences go by it. ``silent``: waited in vain for a
@@ -50,7 +50,7 @@ def own(question):
         told = json.loads(done.stdout)
         return [told["state"] in ("ok", "warning"), told["measured"], told["code"]]
     except (OSError, subprocess.SubprocessError) as error:
-        return [False, str(error), ""]
+        return [False, said_by(error), ""]
     except (ValueError, KeyError, TypeError):
         return [False, (done.stderr or done.stdout).strip()[:300] or "status %d" % done.returncode, ""]
 for question in json.load(sys.stdin):
@@ -68,7 +68,7 @@ for question in json.load(sys.stdin):
     except urllib.error.HTTPError as error:
         status, body = error.code, error.read(1000000).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException, ValueError) as error:
-        answers.append([False, str(error) or type(error).__name__])
+        answers.append([False, said_by(error)])
         continue
     right, there = status == question["status"], not question["contains"] or question["contains"] in body
     said = "answers %d" % status
@@ -176,7 +176,7 @@ class _Https(http.client.HTTPSConnection):
             plain = socket.create_connection((self._address, 443), timeout=_TIMEOUT)
             self.sock = self._ssl.wrap_socket(plain, server_hostname=self.host)
         except TimeoutError as error:
-            raise _SilentError(str(error)) from error
+            raise _SilentError(said_by(error)) from error
 
 
 @contextmanager
@@ -305,7 +305,7 @@ def ask_outside(
     except (OSError, http.client.HTTPException) as error:
         state, measured, cause = (
             "unreachable",
-            seen("no-answer-for", reason=Sentence.plain(printable_line(str(error), 200))).en,
+            seen("no-answer-for", reason=Sentence.plain(printable_line(said_by(error), 200))).en,
             cause_of(error),
         )
         remedy = "is the server on? does the name point to it?"
@@ -419,7 +419,9 @@ def ask_host(
                 probe.id,
                 probe.title.en,
                 "unreachable",
-                seen("host/no-answer", host=host, reason=Sentence.plain(printable_line(str(error), 200))).en,
+                seen(
+                    "host/no-answer", host=host, reason=Sentence.plain(printable_line(said_by(error), 200))
+                ).en,
                 f"provision check {school.id}",
                 cause="silent",
             )

@@ -7,6 +7,7 @@ read by the rules of YAML 1.1, as Ansible reads them: ``no`` and ``3.10`` mean t
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -242,7 +243,14 @@ class _Reader:
                     return
         if () not in self.document.places:
             self.document.problems.append(
-                Problem("This file is empty.", "", self.document.path, 1, 1, "empty-file")
+                Problem(
+                    "This file is empty.",
+                    "Bring it back from version control, or remove it.",
+                    self.document.path,
+                    1,
+                    1,
+                    "empty-file",
+                )
             )
 
     def _problem(self, mark: Any, message: str, remedy: str, code: str) -> None:
@@ -398,6 +406,8 @@ class _Reader:
             event = next(self.events)
 
 
+_EMPTY = "Bring it back from version control, or remove it."
+
 _KINDS = {
     "bool": "yes or no",
     "int": "a number",
@@ -483,6 +493,22 @@ _SYNTAX: tuple[tuple[str, str, str], ...] = (
 )
 
 
+#: Signs that look like a blank and are none for YAML: no-break, figure and narrow no-break space.
+_BLANKS = "\u00a0\u2007\u202f"
+
+
+def _long_quote(text: str, line: int) -> Any:
+    """The quoted text over several lines that ends where the parser stopped (lines from 1): its end was forgotten."""
+    with suppress(yaml.YAMLError):
+        for token in yaml.scan(text):
+            quoted = isinstance(token, yaml.ScalarToken) and token.style in ("'", '"')
+            if quoted and token.start_mark.line < token.end_mark.line == line - 1:
+                return token
+            if token.start_mark.line >= line:
+                return None
+    return None
+
+
 def _syntax_problem(path: Path, text: str, error: yaml.YAMLError) -> Problem:
     """What a parser's error means for the person who wrote the file."""
     lines = split_lines(text)
@@ -514,10 +540,25 @@ def _syntax_problem(path: Path, text: str, error: yaml.YAMLError) -> Problem:
                 indent.index("\t") + 1,
                 "tab",
             )
+    for number, content in enumerate(lines[:line], 1):
+        blank = re.search(f":[{_BLANKS}]", content.partition("#")[0])
+        if blank and number >= line - 1:
+            return Problem(
+                f"What follows the colon is no blank but a sign that looks like one (U+{ord(blank[0][1]):04X}).",
+                "It came from a web page or a text program: delete it and type a blank.",
+                path,
+                number,
+                blank.start() + 2,
+                "strange-blank",
+            )
     sign, message, remedy = next(entry for entry in _SYNTAX if entry[0] in said)
     if sign.startswith(("quoted", "flow", "simple")) and context_mark:
         # What was opened and not closed is shown where it begins.
         line, column = context_mark.line + 1, context_mark.column + 1
+    elif open_quote := _long_quote(text, line):
+        line, column = open_quote.start_mark.line + 1, open_quote.start_mark.column + 1
+        message = f"A quote begins here and ends only on line {open_quote.end_mark.line + 1}."
+        remedy = next(remedy for sign, _, remedy in _SYNTAX if sign.startswith("quoted"))
     # The parser marks a missing end behind the last line.
     line = max(1, min(line, len(lines)))
     column = max(1, min(column, len(lines[line - 1]) + 1))

@@ -213,7 +213,7 @@ def render_school(workspace: Workspace, answers: SchoolAnswers) -> str:
                 "hostname": hostname or usual_hostname(entry, answers.domain),
                 "version": offers[0].version if offers else None,
                 "settings": [
-                    {"name": setting, "value": _flow(value), "about": _first_sentence(entry, setting)}
+                    {"name": setting, "value": _flow(value), "about": _about(entry, setting)}
                     for setting, value in entry.settings.items()
                 ],
             }
@@ -236,9 +236,10 @@ def _flow(value: object) -> str:
     return text.removesuffix("\n").removesuffix("\n...").strip()
 
 
-def _first_sentence(entry: ServiceEntry, setting: str) -> str:
+def _about(entry: ServiceEntry, setting: str) -> list[str]:
+    """What a setting is for, its first sentence, as lines of a comment."""
     text = re.split(r"(?<=[.!?])\s", description_of(option_of(entry, setting)))[0]
-    return textwrap.shorten(text, 100, placeholder=" ...")
+    return textwrap.wrap(text, 100)
 
 
 def add_school(

@@ -7,6 +7,7 @@ module has the words. Nothing of pydantic's own messages reaches a person.
 import difflib
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -129,12 +130,19 @@ class _Form:
     mend: Callable[[str], str] = field(default=lambda text: text)
 
 
+def _letters(text: str) -> str:
+    """Small letters without their accents."""
+    return "".join(
+        sign for sign in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(sign)
+    )
+
+
 def _slug(text: str) -> str:
-    return re.sub(r"-{2,}", "-", re.sub(r"[^a-z0-9]+", "-", text.lower())).strip("-")
+    return re.sub(r"-{2,}", "-", re.sub(r"[^a-z0-9]+", "-", _letters(text))).strip("-")
 
 
 def _identifier(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+    return re.sub(r"[^a-z0-9]+", "_", _letters(text)).strip("_")
 
 
 def _system(text: str) -> str:
@@ -424,6 +432,22 @@ def _ours(key: str, inside: type[BaseModel]) -> str:
     return "" if _SECRET_WORD.search(key.lower()) and not other and not sure else guess
 
 
+#: Keys of ``tls`` that belong to another ``mode`` than the one that was chosen.
+_OF_OTHER_MODES: Mapping[type[BaseModel] | None, Mapping[str, str]] = {
+    chosen: {
+        key: mode
+        for other, mode in (
+            (municipality.AcmeTls, "acme"),
+            (municipality.ProvidedTls, "provided"),
+        )
+        if other is not chosen
+        for key in keys_of(other)
+        if key not in keys_of(chosen)
+    }
+    for chosen in (municipality.AcmeTls, municipality.ProvidedTls, municipality.InternalTls)
+}
+
+
 def _unknown_key(finding: Finding) -> Problem:
     loc, nearest, document, model = finding.loc, finding.nearest, finding.document, finding.model
     key = str(loc[-1])
@@ -438,6 +462,8 @@ def _unknown_key(finding: Finding) -> Problem:
         code = "renamed-key"
     elif ours:
         remedy = f'Did you mean "{ours}"?'
+    elif key in _OF_OTHER_MODES.get(inside, {}):
+        remedy = f'"{key}" belongs to "mode: {_OF_OTHER_MODES[inside][key]}": remove the line.'
     elif _SECRET_WORD.search(key.lower()):
         remedy = "Secrets do not belong in this file, where everybody can read them: provision secrets --help"
     else:

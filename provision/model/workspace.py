@@ -1,6 +1,7 @@
 """The workspace: a municipality's directory, read whole, checked whole, with every default filled in."""
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -237,7 +238,7 @@ def find_workspace(explicit: Path | None = None) -> Path:
         names = ", ".join(str(directory.relative_to(here)) for directory in found)
         raise UsageError(
             f"There are several workspaces here: {names}.",
-            f"Say which one: --workspace {found[0].relative_to(here)}",
+            f"Say which one: --workspace {shlex.quote(str(found[0].relative_to(here)))}",
         )
     raise UsageError(
         f"There is no workspace here: no {MUNICIPALITY_FILE} in {here}, above it, or in inventories/.",

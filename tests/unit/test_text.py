@@ -1,12 +1,13 @@
 """Text that comes from elsewhere, made safe to show."""
 
+import socket
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.text import printable, printable_data, printable_line
+from provision.text import printable, printable_data, printable_line, said_by
 
 TERMINAL = [
     "\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "a\rb", "\x7f", "\x08", "\u202egnp.exe", "\u2066x\u2069", "\ud800",
@@ -48,3 +49,16 @@ def test_nothing_that_python_calls_printable_steers_a_terminal() -> None:
     """``printable`` gives such texts back as they are."""
     printable_signs = [chr(code) for code in range(0x110000) if chr(code).isprintable()]
     assert all(unicodedata.category(sign) not in {"Cc", "Cf", "Cs"} for sign in printable_signs)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
+        (socket.gaierror(-2, "Name or service not known"), "nobody knows this name"),
+        (TimeoutError("timed out"), "timed out"),
+        (EOFError(), "EOFError"),
+    ],
+)
+def test_what_the_network_says_has_no_number_in_front(error: Exception, words: str) -> None:
+    assert said_by(error) == words

@@ -146,7 +146,7 @@ def init(
             markup=False,
         )
         console.print(
-            f"Next: let the school keep a key of its own: provision audit witness init --log '{keys[0]}'",
+            f"Next: let the school keep a key of its own: provision audit witness init --dir DIR --log '{keys[0]}'",
             markup=False,
             soft_wrap=True,
         )
@@ -362,7 +362,9 @@ def erase(
     if not numbers or not set(numbers) <= known:
         raise UsageError(
             f"run {run} has {len(known)} steps" if known else f"there is no detail of a run {run}",
-            f"see them with: provision audit show {school} {run} --detail",
+            f"see them with: provision audit show {school} {run} --detail"
+            if known
+            else f"see the runs there are: provision runs list {school}",
         )
     if not why:
         raise UsageError("an erasure needs a reason", "give it with --why, in plain words")

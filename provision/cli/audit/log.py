@@ -18,10 +18,12 @@ from provision.audit.stories import Run, Stories, bound_detail
 from provision.audit.telling import Line, tell_entry, tell_run, tone
 from provision.audit.tlog.tree import TreeError, verify_consistency
 from provision.audit.words import Fields, Language, moment, sentence
+from provision.audit.words.terms import KNOWN_OUTCOMES
 from provision.cli.audit.places import LogArgument, Place, open_place
 from provision.cli.options import JsonOption, LanguageOption, WorkspaceOption, language
 from provision.cli.output import console, emit_json, errors, reader_gone
 from provision.errors import UsageError
+from provision.model.rules import did_you_mean
 from provision.text import printable
 
 #: Seconds between two looks at the checkpoint.
@@ -89,7 +91,7 @@ def log(
     With --follow, --json prints one document a line.
     """
     place = open_place(where, workspace)
-    words = language(lang, place.workspace, programs=json_output)
+    words = language(lang, place.workspace)
     first, last = period(since, until, place.zone)
     selection = Selection(
         as_written(first),
@@ -97,7 +99,7 @@ def log(
         tuple(person or ()),
         tuple(host or ()),
         tuple(service or ()),
-        tuple(outcome or ()),
+        _outcomes(outcome or []),
         _types(kind or []),
     )
     _notes(place)
@@ -152,7 +154,7 @@ def show(
 ) -> None:
     """Show one entry, or a run as a whole: what was announced, who, from which revision, what changed, how it ended."""
     place = open_place(where, workspace)
-    words = language(lang, place.workspace, programs=json_output)
+    words = language(lang, place.workspace)
     _notes(place)
     entry = _entry(place.log, what)
     if entry is not None:
@@ -298,6 +300,14 @@ def _types(wanted: list[str]) -> tuple[str, ...]:
     for name in wanted:
         if name not in known and "." not in name:
             raise UsageError(f"there is no type {name!r}", f"There are: {', '.join(TYPES)}.")
+    return tuple(wanted)
+
+
+def _outcomes(wanted: list[str]) -> tuple[str, ...]:
+    for name in wanted:
+        if name not in KNOWN_OUTCOMES:
+            remedy = did_you_mean(name, KNOWN_OUTCOMES) or f"There are: {', '.join(KNOWN_OUTCOMES)}."
+            raise UsageError(f"there is no outcome {name!r}", remedy)
     return tuple(wanted)
 
 

@@ -92,7 +92,7 @@ def verify_command(
     Exit code 0 if all is well, else 1.
     """
     place = open_place(where, workspace)
-    words = language(lang, place.workspace, programs=json_output)
+    words = language(lang, place.workspace)
     verdict = verify(
         place.log.directory,
         read_policy(policy) if policy else None,

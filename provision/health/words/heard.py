@@ -206,6 +206,12 @@ HEARD: tuple[Sentence, ...] = (
     Sentence(ca="no queda lloc al disc", es="no queda sitio en el disco", en="No space left on device"),
     Sentence(ca="el disc només es pot llegir", es="el disco solo se puede leer", en="Read-only file system"),
     Sentence(ca="ningú no coneix aquest nom", es="nadie conoce este nombre", en="Name or service not known"),
+    Sentence(ca="ningú no coneix aquest nom", es="nadie conoce este nombre", en="nobody knows this name"),
+    Sentence(
+        ca="ha acceptat la connexió i no ha dit res",
+        es="ha aceptado la conexión y no ha dicho nada",
+        en="it took the connection and said nothing",
+    ),
     Sentence(
         ca="aquest nom no té cap adreça",
         es="este nombre no tiene dirección",

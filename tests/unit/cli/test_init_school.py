@@ -332,3 +332,19 @@ def test_what_is_written_for_people_is_not_taken_for_markup(place: Path) -> None
     good("school", "add", "escola-mar", *MAR, "--name", "[bold]Escola[/bold]", "-w", place)
     assert "[bold]Escola[/bold]" in good("school", "list", "-w", place)
     assert "[bold]Escola[/bold]" in good("school", "show", "escola-mar", "-w", place)
+
+
+def test_accents_go_to_their_letters_in_a_proposed_id(place: Path) -> None:
+    error = refused("school", "add", "Escòla Çaïra", "--workspace", place, *MAR)
+    assert 'Did you mean "escola-caira"?' in error.remedy
+
+
+def test_a_directory_with_a_blank_is_quoted_where_it_is_to_be_typed(tmp_path: Path) -> None:
+    text = good("init", "Vila Nova", *PEOPLE, "--id", "vilanova")
+    assert "git init 'Vila Nova'" in text
+    assert "--workspace 'Vila Nova'" in text
+
+
+def test_comments_of_settings_are_whole_sentences(place: Path) -> None:
+    good("school", "add", "escola-mar", "--workspace", place, *MAR)
+    assert " ...\n" not in (place / "schools" / "escola-mar.yml").read_text()

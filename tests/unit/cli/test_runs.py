@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from provision.audit.detail import DetailStore, DetailWriter
 from provision.cli.main import app
-from provision.errors import ProvisionError
+from provision.errors import ProvisionError, UsageError
 
 HOSTILE = "\x1b]0;owned\x07\x9b2J\u202ereversed"
 
@@ -106,3 +106,25 @@ def test_whatever_stands_in_a_step_it_is_shown(place: Path, step: dict[str, obje
     assert "A step [, 1.5 s]" in result.stdout
     assert "note: who was cut" in result.stdout
     assert "two\nlines" in result.stdout
+
+
+def test_a_school_that_never_was_is_wrong_usage(tmp_path: Path) -> None:
+    municipality = (
+        "schema: 1\nid: vila\nname: Vila\ncontact: {name: TIC, email: tic@vila.example}\n"
+        "data_protection_officer: {name: DPD, email: dpd@vila.example}\ntls: {mode: internal}\n"
+    )
+    (tmp_path / "municipality.yml").write_text(municipality)
+    result = CliRunner().invoke(app, ["runs", "list", "escola-mra", "--workspace", str(tmp_path)])
+    assert isinstance(result.exception, UsageError)
+    (tmp_path / "schools").mkdir()
+    (tmp_path / "schools" / "escola-mra.yml").write_text("half a file")
+    result = CliRunner().invoke(app, ["runs", "list", "escola-mra", "--workspace", str(tmp_path)])
+    assert result.exception is None
+    assert "No run yet." in result.stdout
+
+
+def test_the_runs_of_a_school_that_is_gone_are_listed(place: Path) -> None:
+    assert (
+        "20261123T080000Z-aaaaaa"
+        in CliRunner().invoke(app, ["runs", "list", "escola", "-w", str(place)]).stdout
+    )

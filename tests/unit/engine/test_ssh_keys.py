@@ -1,7 +1,10 @@
 """With which keys a host is asked to let us in, and what people are told when it does not."""
 
 import base64
+import logging
+import socket
 import struct
+import threading
 import types
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, x25519
 
-from provision.engine.ssh import Connection, known_keys
+from provision.engine.ssh import Connection, known_keys, scan_host_key
 from provision.errors import KeyRefusedError, RefusedError
 
 
@@ -134,3 +137,21 @@ def test_a_damaged_line_of_known_hosts_is_told_with_its_number(tmp_path: Path, l
     found = known_keys(workspace).lookup("[192.0.2.9]:2222")
     assert found is not None
     assert found[good.get_name()].asbytes() == good.asbytes()
+
+
+def test_a_server_that_takes_the_connection_and_says_nothing_is_told_in_words_and_without_traceback(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            server.accept()[0].close()
+
+        hanging_up = threading.Thread(target=hang_up)
+        hanging_up.start()
+        workspace = cast(Any, types.SimpleNamespace(names_file=tmp_path / "names"))
+        with pytest.raises(RefusedError, match="it took the connection and said nothing"):
+            scan_host_key(workspace, "escola", "127.0.0.1", server.getsockname()[1], None)
+        hanging_up.join()
+    assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("paramiko").handlers)
+    assert capfd.readouterr() == ("", "")

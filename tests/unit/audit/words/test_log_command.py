@@ -1,6 +1,7 @@
 """``audit log`` and ``audit show``, by the command itself."""
 
 import json
+import types
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from typer.testing import CliRunner, Result
 from provision.audit.entries import Heartbeat
 from provision.audit.log import LogError, SchoolLog, writing
 from provision.cli.audit import log as commands
+from provision.cli.options import language
 from provision.cli.output import _Mode
 from provision.errors import UsageError
 from tests.unit.audit.report.sample import ORIGIN, TOOL, Sample, rich_log
@@ -171,3 +173,29 @@ def test_a_log_that_is_followed_gives_what_comes_and_refuses_what_was_rewritten(
             (log.directory / file.relative_to(forked.directory)).write_bytes(file.read_bytes())
     with pytest.raises(LogError, match="does not continue"):
         next(coming)
+
+
+def test_an_outcome_that_is_never_written_is_wrong_usage(directory: Path) -> None:
+    with pytest.raises(UsageError, match="no outcome 'faild'") as refused:
+        call("log", directory, "--outcome", "faild")
+    assert refused.value.remedy == 'Did you mean "failed"?'
+
+
+def test_no_log_is_no_finding_about_one(tmp_path: Path) -> None:
+    with pytest.raises(LogError) as missing:
+        SchoolLog.open(tmp_path)
+    assert missing.value.exit_code == 2
+
+
+def test_without_a_language_the_municipalitys_first_is_spoken_and_english_to_programs(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class City:
+        languages = ("ca", "es")
+
+    workspace = types.SimpleNamespace(municipality=City)
+    monkeypatch.setattr(_Mode, "json", False)
+    assert language(None, workspace) == "ca"  # type: ignore[arg-type]
+    assert language(None) == "en"
+    monkeypatch.setattr(_Mode, "json", True)
+    assert language(None, workspace) == "en"  # type: ignore[arg-type]
