@@ -7,7 +7,7 @@ import time
 import pytest
 from pysequoia import Tsk
 
-from provision.artifacts import MismatchError, forget_installed, record_installed
+from provision.artifacts import Known, MismatchError, forget_installed, lockfile, look_up, record_installed
 from provision.errors import ArtifactError
 
 FILE = b"the real thing"
@@ -492,3 +492,36 @@ def test_a_school_that_runs_a_release_past_its_end_of_life_keeps_it(place, make,
     place.offer({**release, "end_of_life": "2020-01-31"}, version="2.0")
     kept = place.only(mirror=str(mirror))
     assert (kept.version, kept.ended) == ("2.0", "2020-01-31")
+
+
+# --- a look that fetches nothing and writes nothing ------------------------------------------------------------------
+
+
+def test_a_look_asks_each_address_once_for_all_schools_and_fetches_nothing(place, web, make):
+    web.pages["/pad-1.tar"] = b"pad"
+    place.offer(make.archive("1", {"name": "pad-1.tar", "role": "archive", "url": f"{web.url}pad-1.tar"}))
+    known = Known(place.workspace)
+    for _ in range(3):
+        chosen, unavailable, wrong = look_up(place.workspace, place.school, known=known)
+        assert (chosen[0].version, chosen[0].files, unavailable, wrong) == ("1", {}, [], [])
+    assert len(web.asked) == 1
+    assert not place.workspace.lock_file.exists()
+    assert not place.workspace.state_dir.exists()
+    assert not place.cache.exists()
+
+
+def test_a_look_asks_nobody_for_an_archive_that_is_installed(place, web, make):
+    place.offer(make.archive("1", {"name": "pad-1.tar", "role": "archive", "url": f"{web.url}pad-1.tar"}))
+    with lockfile.LockFile.edit(place.workspace.lock_file, place.workspace.state_dir) as lock:
+        lock.choices["escola-mar"] = {"pad": lockfile.Choice(version="1", kind="archive", installed=True)}
+    chosen, unavailable, wrong = look_up(place.workspace, place.school)
+    assert (chosen[0].version, unavailable, wrong, web.asked) == ("1", [], [], [])
+
+
+def test_a_look_gives_what_is_wrong_with_one_service_beside_the_others(place, mirror, make):
+    (mirror / "pad-1.tar").write_bytes(b"another")
+    pinned = make.sha256(b"pad")
+    place.offer(make.archive("1", {"name": "pad-1.tar", "role": "archive", "sha256": pinned}))
+    chosen, unavailable, wrong = look_up(place.workspace, place.school, mirror=str(mirror))
+    assert (chosen, unavailable, wrong[0].service) == ([], [], "pad")
+    assert pinned in wrong[0].error.message
