@@ -86,6 +86,26 @@ class _Seen:
     place: str
 
 
+class _Sums:
+    """Checksums of files: a city's schools have the same archives, and each is read once while it is the same."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path, int, int, int], str] = {}
+
+    def __call__(self, path: Path) -> tuple[str, int]:
+        """Checksum and size of a file.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        with path.open("rb") as stream:
+            about = os.fstat(stream.fileno())
+            mark = (path, about.st_ino, about.st_mtime_ns, about.st_size)
+            if mark not in self._known:
+                self._known[mark] = hashlib.file_digest(stream, "sha256").hexdigest()
+        return self._known[mark], about.st_size
+
+
 class ArtifactCache:
     """The cache of this machine; in form it is a mirror.
 
@@ -99,12 +119,28 @@ class ArtifactCache:
         default = Path(named).expanduser() if named else Path.home() / ".cache" / "provision" / "artifacts"
         self.directory = directory or default
         self._limits = limits or Limits()
+        self._sums = _Sums()
 
     def find(self, name: str, mirrors: Sequence[Mirror] = ()) -> Path | None:
         """The file of that name in a mirror directory or in the cache; not verified, nothing is fetched."""
         for mirror in (*mirrors, DirectoryMirror(self.directory)):
             if isinstance(mirror, DirectoryMirror) and (path := mirror.file(name)) is not None:
                 return path
+        return None
+
+    def verified(
+        self, file: ArchiveSource.File, lock: LockFile, mirrors: Sequence[Mirror] = ()
+    ) -> Obtained | None:
+        """The file as it lies in a mirror directory or in the cache; nobody is asked, and nothing is written.
+
+        Raises:
+            MismatchError: it is not what it was or should be; names both checksums.
+            ArtifactError: it cannot be read.
+        """
+        expected = _expected(file, lock)
+        for place in (*mirrors, DirectoryMirror(self.directory)):
+            if isinstance(place, DirectoryMirror) and (path := place.file(file.name)) is not None:
+                return self._held(file, path, place, expected)
         return None
 
     def obtain(
@@ -173,21 +209,25 @@ class ArtifactCache:
         expected: _Expected | None,
         mirrors: Sequence[Mirror],
     ) -> Obtained:
+        found = self._held(file, path, place, expected)
+        if expected is None:
+            self._check_signature(file, path, mirrors, vouched=file.name in place.sums())
+        return found
+
+    def _held(
+        self, file: ArchiveSource.File, path: Path, place: DirectoryMirror, expected: _Expected | None
+    ) -> Obtained:
+        """A file of a directory, held against all checksums that are known of it."""
         try:
-            with path.open("rb") as stream:
-                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            size = path.stat().st_size
+            sha256, size = self._sums(path)
         except OSError as error:
             raise ArtifactError(f"{path} cannot be read: {error.strerror}.") from error
-        sums = place.sums()
         _check(
             _Seen(file.name, sha256, str(path)),
             expected,
-            sums,
+            place.sums(),
             f"If {path} is damaged or an old one, remove it",
         )
-        if expected is None:
-            self._check_signature(file, path, mirrors, vouched=file.name in sums)
         source = "cache" if place.path == self.directory else str(place)
         return Obtained(file.name, path, sha256, size, source, expected is not None)
 

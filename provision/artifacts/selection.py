@@ -17,7 +17,13 @@ from urllib.parse import urlsplit
 
 from provision.artifacts.availability import Answer, Prober, package_pins, repository_addresses
 from provision.artifacts.cache import ArtifactCache, Obtained
-from provision.artifacts.lockfile import Choice, LockedRepository, LockFile, MismatchError
+from provision.artifacts.lockfile import (
+    Choice,
+    LockedRepository,
+    LockFile,
+    MismatchError,
+    locked_content,
+)
 from provision.artifacts.mirror import Mirror, UrlMirror, listed, mirrors_of, shown
 from provision.artifacts.signatures import fingerprints
 from provision.artifacts.web import Progress, UnreachableError
@@ -88,6 +94,30 @@ class Unavailable:
 
 
 @dataclass(frozen=True, slots=True)
+class Wrong:
+    """A service with something that is not what ``artifacts.lock`` or ``service.yml`` says.
+
+    Args:
+        error: what, and what to do.
+    """
+
+    service: str
+    error: ArtifactError
+
+
+class Known:
+    """What looks at several schools have in common: answers of sources and checksums of files, each asked for once.
+
+    Args:
+        workspace: the municipality; good answers of the last hour are read there, and none is written.
+    """
+
+    def __init__(self, workspace: "Workspace") -> None:
+        self.prober = Prober(workspace.state_dir)
+        self.cache = ArtifactCache()
+
+
+@dataclass(frozen=True, slots=True)
 class _Candidate:
     release: ReleaseOffer
     source: Source
@@ -134,6 +164,49 @@ def select(
         chooser.prober.save()
     _record(workspace, school, chosen, chooser.obtained)
     return chosen, unavailable
+
+
+def look_up(
+    workspace: "Workspace",
+    school: "ResolvedSchool",
+    *,
+    mirror: str | None = None,
+    known: Known | None = None,
+    ask: bool = True,
+) -> tuple[list[Selection], list[Unavailable], list[Wrong]]:
+    """What ``select`` would decide, as far as that can be seen without fetching or writing anything.
+
+    Args:
+        workspace: the municipality.
+        school: the school.
+        mirror: directory or URL with the artifacts.
+        known: what was found out for other schools.
+        ask: ask the sources whether they have what is not on this machine. Without it they are taken to have it.
+
+    Returns:
+        what can be had, in the school's order (an archive that is not on this machine has no files), what cannot, and
+        what is wrong.
+
+    Raises:
+        ArtifactError: a mirror or ``artifacts.lock`` cannot be used.
+    """
+    chooser = _Chooser(workspace, school, mirrors_of(workspace, mirror), known=known, fetch=False, ask=ask)
+    if ask:
+        chooser.prefetch()
+    chosen: list[Selection] = []
+    unavailable: list[Unavailable] = []
+    wrong: list[Wrong] = []
+    for service in school.services.values():
+        try:
+            result = chooser.choose(service)
+        except ArtifactError as error:
+            wrong.append(Wrong(service.id, error))
+            continue
+        if isinstance(result, Selection):
+            chosen.append(result)
+        else:
+            unavailable.append(result)
+    return chosen, unavailable, wrong
 
 
 def record_installed(
@@ -212,15 +285,22 @@ class _Chooser:
         workspace: "Workspace",
         school: "ResolvedSchool",
         mirrors: list[Mirror],
-        progress: Progress | None,
+        progress: Progress | None = None,
+        *,
+        known: Known | None = None,
+        fetch: bool = True,
+        ask: bool = True,
     ) -> None:
+        known = known or Known(workspace)
         self._workspace = workspace
         self._school = school
         self._mirrors = mirrors
         self._progress = progress
-        self._lock = LockFile.read(workspace.lock_file)
-        self._cache = ArtifactCache()
-        self.prober = Prober(workspace.state_dir)
+        self._fetch = fetch
+        self._ask = ask
+        self._lock = locked_content(workspace.lock_file)
+        self._cache = known.cache
+        self.prober = known.prober
         self.obtained: list[Obtained] = []
 
     def prefetch(self) -> None:
@@ -341,6 +421,8 @@ class _Chooser:
         )
 
     def _is_mirrored(self, file: ArchiveSource.File) -> bool:
+        if not self._ask:
+            return False
         addresses = [item.address(file.name) for item in self._mirrors if isinstance(item, UrlMirror)]
         return any(self.prober.file(address).problem is None for address in addresses)
 
@@ -377,16 +459,21 @@ class _Chooser:
                         raise
                     remark = remark or error.message
                     # A role compares what is on the server with this, and needs the file only if they differ.
-                    locked = self._lock.files.get(file.name)
-                    known = locked.sha256 if locked is not None else file.sha256
-                    checksums |= {file.role: known} if known is not None else {}
+                    sha256 = self._sha256(file)
+                    checksums |= {file.role: sha256} if sha256 is not None else {}
                 else:
-                    files[file.role], checksums[file.role] = got.path, got.sha256
+                    if got is not None:
+                        files[file.role], checksums[file.role] = got.path, got.sha256
+                    elif (sha256 := self._sha256(file)) is not None:
+                        checksums[file.role] = sha256
             if (language := source.file_for(self._school.locale)) is not None:
                 # Nobody has to have it.
                 with suppress(UnreachableError):
                     got = self._obtain(language)
-                    files[language.role], checksums[language.role] = got.path, got.sha256
+                    if got is not None:
+                        files[language.role], checksums[language.role] = got.path, got.sha256
+                    elif (sha256 := self._sha256(language)) is not None:
+                        checksums[language.role] = sha256
         ended = release.end_of_life if release.is_over() else None
         before = self._lock.choices.get(self._school.id, {}).get(service.id)
         return Selection(
@@ -403,13 +490,23 @@ class _Chooser:
             self._newer(service, release.version),
         )
 
-    def _obtain(self, file: ArchiveSource.File) -> Obtained:
+    def _sha256(self, file: ArchiveSource.File) -> str | None:
+        """The checksum that a file must have, as far as one is known."""
+        locked = self._lock.files.get(file.name)
+        return locked.sha256 if locked is not None else file.sha256
+
+    def _obtain(self, file: ArchiveSource.File) -> Obtained | None:
+        """A verified file; None where it is not on this machine and must not be fetched."""
+        if not self._fetch:
+            return self._cache.verified(file, self._lock, self._mirrors)
         got = self._cache.obtain(file, self._lock, self._mirrors, self._progress)
         self.obtained.append(got)
         return got
 
     def _answer(self, candidate: _Candidate, service: "ResolvedService") -> Answer:
         source = candidate.source
+        if not self._ask and not isinstance(source, ArchiveSource):
+            return Answer(None)
         if isinstance(source, AptSource):
             return self.prober.repositories(source)
         if isinstance(source, NpmSource):
@@ -420,6 +517,8 @@ class _Chooser:
 
     def _file_problem(self, file: ArchiveSource.File) -> str | None:
         if self._cache.find(file.name, self._mirrors) is not None:
+            return None
+        if not self._ask and self._file_addresses(file):
             return None
         problems = []
         for address in self._file_addresses(file):
@@ -556,10 +655,13 @@ def _record(
 
 
 __all__ = [
+    "Known",
     "Selection",
     "Unavailable",
+    "Wrong",
     "check_keys",
     "forget_installed",
+    "look_up",
     "record_installed",
     "select",
 ]

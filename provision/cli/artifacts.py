@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from provision.artifacts import copy_to_mirror
@@ -24,6 +23,9 @@ app = typer.Typer(
     help="Archives, package repositories and their checksums: list, record, fetch for a mirror.",
     no_args_is_help=True,
 )
+
+#: Schools that are named beside an artifact; ``--json`` has all of them.
+_MOST_USERS = 8
 
 SchoolOption = Annotated[
     str | None, typer.Argument(metavar="SCHOOL", help="Only what this school needs.", show_default=False)
@@ -43,25 +45,19 @@ def list_command(
     if json_output:
         emit_json("provision/artifacts/v1", {"school": school, "artifacts": [asdict(item) for item in items]})
         return
-    table = Table(box=None, pad_edge=False, header_style="name")
-    for title in ("service", "version", "source", "name", "from", "checked against", "used by"):
-        table.add_column(title, overflow="fold")
     before = ("", "")
     for item in items:
-        release = (item.service, item.version)
-        first = release != before
-        before = release
-        version = item.version + (" (lab only)" if item.lab_only else "")
-        table.add_row(
-            Text(item.service if first else ""),
-            Text(version if first else "", "warn" if item.lab_only else ""),
-            Text(item.kind),
-            Text(item.name),
-            _place(item),
-            Text(item.known_from or "recorded when it comes", "" if item.known_from else "quiet"),
-            Text(", ".join(item.used_by)),
-        )
-    console.print(table)
+        if (item.service, item.version) != before:
+            before = (item.service, item.version)
+            head = Text.assemble((item.service, "name"), f" {item.version}")
+            head.append(" (lab only)" if item.lab_only else "", "warn")
+            console.print(head, soft_wrap=True)
+        # Below each other, whatever the width: names and addresses are there to be copied.
+        console.print(Text.assemble(f"  {item.kind} ", (item.name, "bold")), soft_wrap=True)
+        known = Text(item.known_from or "recorded when it comes", "" if item.known_from else "quiet")
+        for label, value in (("from", _place(item)), ("checked against", known), ("used by", _users(item))):
+            if value.plain:
+                console.print(Text.assemble((f"    {label:<16}", "quiet"), value), soft_wrap=True)
 
 
 @app.command(
@@ -183,6 +179,11 @@ def fetch(
         for line in result.elsewhere:
             console.print(f"  {line}", style="quiet", markup=False)
     raise typer.Exit(1 if result.failed else 0)
+
+
+def _users(item: Artifact) -> Text:
+    more = len(item.used_by) - _MOST_USERS
+    return Text(", ".join(item.used_by[:_MOST_USERS]) + (f" and {more} more" if more > 0 else ""))
 
 
 def _place(item: Artifact) -> Text:

@@ -1,19 +1,17 @@
-"""``provision check``: is everything ready for an apply? One table."""
+"""``provision check``: is everything ready for an apply? One table a school."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import typer
 
-from provision.artifacts import Selection, select
+from provision.artifacts import Selection
 from provision.cli.options import JsonOption, MirrorOption, SchoolsArgument, WorkspaceOption
 from provision.cli.output import console, emit_json
 from provision.cli.report import checks_table, stepped
-from provision.engine.operation import Operation
-from provision.engine.preflight import Check, State
-from provision.engine.preparation import prepare
-from provision.errors import ProvisionError, RefusedError
-from provision.model import Workspace, find_workspace, load_workspace
-from provision.secrets import SecretStore
+from provision.engine.checking import Checker, Looked, in_order
+from provision.engine.preflight import Check
+from provision.model import find_workspace, load_workspace
 
 
 def register(app: typer.Typer) -> None:
@@ -29,85 +27,49 @@ def check(
     mirror: MirrorOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Check files, secrets, artifacts and servers. Changes nothing on a server."""
+    """Check files, secrets, artifacts and servers. Changes nothing, here or there."""
     loaded = load_workspace(find_workspace(workspace))
+    schools = list(dict.fromkeys(schools))
     for school in schools:
         loaded.school(school)
-    tables = {school: check_school(loaded, school, mirror) for school in schools}
+    checker = Checker(loaded, mirror)
+    tables: dict[str, list[Check]] = {}
+    without: list[Looked] = []
+    for looked in in_order(schools, checker.check):
+        tables[looked.school] = rows(looked)
+        without += [looked] if looked.left_out else []
+        if not json_output:
+            console.print(looked.school, style="name", markup=False)
+            checks_table(tables[looked.school], console)
     bad = [school for school, checks in tables.items() if any(check.state == "problem" for check in checks)]
     if json_output:
         emit_json(
             "provision/check/v1",
             {"schools": {school: [asdict(check) for check in checks] for school, checks in tables.items()}},
         )
+    elif bad:
+        console.print(f"Not ready: {', '.join(bad)}. Nothing was changed.", style="bad", markup=False)
     else:
-        for school, checks in tables.items():
-            console.print(f"{school}", style="name", markup=False)
-            checks_table(checks, console)
-        if bad:
-            console.print(f"Not ready: {', '.join(bad)}. Nothing was changed.", style="bad", markup=False)
-        else:
-            console.print("Ready.", style="good")
+        console.print("Ready.", style="good")
+        _say_without(without)
     raise typer.Exit(0 if not bad else (4 if len(schools) > 1 else 3))
 
 
-def check_school(workspace: Workspace, school_id: str, mirror: str | None) -> list[Check]:
-    """Everything that must hold before an apply.
+def rows(looked: Looked) -> list[Check]:
+    """The rows of a school's table: its file, its artifacts, then all else, in that order."""
+    selected = [_selected(selection) for selection in looked.selections]
+    return [*looked.checks[:1], *selected, *looked.checks[1:]]
 
-    Args:
-        school_id: the school.
-        mirror: directory or URL with the artifacts.
-    """
-    school = workspace.school(school_id)
-    checks = [
-        Check(
-            "files",
-            str(school.file.name),
-            "ok",
-            f"{len(school.services)} services on {len(school.hosts)} hosts",
+
+def _say_without(schools: Sequence[Looked]) -> None:
+    """A lab may do without a service, but plan and apply want to be told so."""
+    for looked in schools:
+        names = ", ".join(item.service for item in looked.left_out)
+        console.print(
+            f"{looked.school} without {names}: provision apply {looked.school} --skip-unavailable",
+            style="warn",
+            markup=False,
         )
-    ]
-    try:
-        selections, unavailable = selected = select(workspace, school, mirror=mirror)
-        checks += [_selected(selection) for selection in selections]
-        # A workspace of disposable servers may do without a service; a school may not.
-        state: State = "warning" if workspace.municipality.lab else "problem"
-        checks += [
-            Check("artifacts", item.service, state, "; ".join(item.reasons), item.remedy)
-            for item in unavailable
-        ]
-        store = SecretStore(workspace)
-        missing = store.missing(
-            school, [school.services[selection.service].definition for selection in selections]
-        )
-        checks.append(
-            Check(
-                "secrets",
-                "vault",
-                "ok",
-                f"{len(missing)} to be generated by the next plan or apply" if missing else "complete",
-            )
-        )
-        lab = workspace.municipality.lab
-        prepared = prepare(workspace, school_id, skip_unavailable=lab, selected=selected, store=store)
-        with Operation(prepared, "plan") as current:
-            checks += current.look()
-    except RefusedError as error:
-        problems = error.problems or [error]
-        checks += [
-            Check("host", "connection", "problem", problem.message, problem.remedy) for problem in problems
-        ]
-    except ProvisionError as error:
-        checks.append(
-            Check(
-                "workspace",
-                type(error).__name__.removesuffix("Error").lower(),
-                "problem",
-                error.message,
-                error.remedy,
-            )
-        )
-    return checks
 
 
 def _selected(selection: Selection) -> Check:

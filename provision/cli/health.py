@@ -27,8 +27,9 @@ from provision.cli.options import (
     language,
 )
 from provision.cli.output import as_json, console, emit_json, errors, file_console
+from provision.cli.problems import warn_of_broken
 from provision.engine.asking import as_support, ask_whole
-from provision.errors import ProvisionError, RefusedError, UsageError
+from provision.errors import ConfigurationError, ProvisionError, RefusedError, UsageError
 from provision.files import write_atomically
 from provision.health.ask import Answers, ask_many
 from provision.health.history import Check, read_history, remember
@@ -187,8 +188,10 @@ def health(
             from provision.engine.deep import check_deep_is_possible
 
             check_deep_is_possible()
-        loaded = load_workspace(find_workspace(workspace))
+        loaded = load_workspace(find_workspace(workspace), lenient=True)
         asked = _chosen(loaded, schools or [], everyone)
+        # A plugin's words for a person would be taken for its answer.
+        broken = bool(loaded.broken) if chosen is Format.nagios else warn_of_broken(loaded)
         if identity:
             if record or deep:
                 raise UsageError(
@@ -204,7 +207,9 @@ def health(
                 answers = _ask(loaded, asked, service or [], deep=deep)
             if record:
                 _record(loaded, answers)
-            code = _show(loaded, answers, chosen, words, output, again=watch)
+            code = _show(loaded, answers, chosen, words, output, again=watch, everyone=everyone)
+            if everyone and broken and code == 0:
+                code = 1
             if not watch:
                 raise typer.Exit(code)
             time.sleep(max(1.0, every - (time.monotonic() - began)))
@@ -229,8 +234,9 @@ def history_command(
     json_output: JsonOption = False,
 ) -> None:
     """What was found before, and since when each thing is as it is. Asks nobody."""
-    loaded = load_workspace(find_workspace(workspace))
+    loaded = load_workspace(find_workspace(workspace), lenient=True)
     there = loaded.school(school)
+    warn_of_broken(loaded)
     found = read_history(loaded.state_dir, there.id)
     if json_output:
         emit_json(HISTORY_SCHEMA, history_document(there.id, found, limit))
@@ -273,13 +279,15 @@ def _chosen(workspace: Workspace, named: Sequence[str], everyone: bool) -> list[
         raise UsageError("--all is for all schools; some are named as well.", "Leave one of both out.")
     if everyone:
         if not workspace.schools:
+            if workspace.broken:
+                raise ConfigurationError([one for found in workspace.broken.values() for one in found])
             raise UsageError("There is no school yet.", "provision school add ID")
         return list(workspace.schools.values())
     if not named:
         raise UsageError(
             "No school is named.", "provision health SCHOOL, or provision health --all; --help has examples"
         )
-    if named[0] not in workspace.schools:
+    if named[0] not in {*workspace.schools, *workspace.broken}:
         meant = get_close_matches(named[0], ("history", *_HealthGroup.modules), 1, 0.75)
         if meant and not get_close_matches(named[0], workspace.schools, 1):
             raise UsageError(
@@ -341,8 +349,13 @@ def _show(
     output: Path | None,
     *,
     again: bool,
+    everyone: bool,
 ) -> int:
-    """Print or write it; gives the exit code."""
+    """Print or write it; gives the exit code.
+
+    Args:
+        everyone: all schools were asked for, also those whose files are wrong.
+    """
     states = {answers.state for answers in schools}
     code = 3 if states == {"unreachable"} else int(states != {"ok"})
     if form is Format.table:
@@ -350,10 +363,15 @@ def _show(
         return code
     if form is Format.nagios:
         text, code = as_plugin(schools, lang)
+        if everyone and workspace.broken and code == 0:
+            # The schools that could not be asked are not well, as far as anybody knows.
+            text, code = as_unknown(f"files of schools are wrong: {', '.join(workspace.broken)}")
     elif form is Format.json:
         text = as_json(SCHEMA, as_document(schools, lang))
     elif form is Format.prometheus:
-        text = as_metrics(workspace.municipality.id, schools)
+        files = {answers.school: answers.school not in workspace.broken for answers in schools}
+        files |= dict.fromkeys(workspace.broken, False) if everyone else {}
+        text = as_metrics(workspace.municipality.id, schools, files)
     else:
         zone, name = _zone(workspace)
         text = as_page(

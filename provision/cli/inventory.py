@@ -6,10 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from provision.artifacts import Known
 from provision.cli.options import MirrorOption, WorkspaceOption
-from provision.engine.preparation import prepare
+from provision.cli.output import errors
+from provision.engine.preparation import prepare_inventory
 from provision.errors import UsageError
-from provision.model import find_workspace, load_workspace
+from provision.model import Workspace, find_workspace, load_workspace
+from provision.model.rules import did_you_mean
 
 
 def register(app: typer.Typer) -> None:
@@ -36,13 +39,20 @@ def inventory(
     workspace: WorkspaceOption = None,
     mirror: MirrorOption = None,
 ) -> None:
-    """Print the inventory in the form that Ansible asks of inventory programs. There is no secret in it."""
+    """Print the inventory in the form that Ansible asks of inventory programs. There is no secret in it.
+
+    Changes nothing and asks nobody: what is not there yet is said on standard error.
+    """
     if listing == (host is not None):
         raise UsageError("give --list, or --host NAME", "provision inventory --list")
     loaded = load_workspace(find_workspace(workspace))
+    schools = [_school_of(loaded, host)] if host is not None else school or sorted(loaded.schools)
     document: dict[str, Any] = {"_meta": {"hostvars": {}}, "all": {"children": []}}
-    for school_id in school or sorted(loaded.schools):
-        prepared = prepare(loaded, school_id, mirror=mirror, skip_unavailable=loaded.municipality.lab)
+    known = Known(loaded)
+    for school_id in schools:
+        prepared, notes = prepare_inventory(loaded, school_id, mirror=mirror, known=known)
+        for note in notes:
+            errors.print(f"{school_id}: {note}", style="warn", markup=False)
         whole = prepared.inventory()["all"]
         for group, content in whole["children"].items():
             # Two schools may both call a host "main": here the names stand beside each other.
@@ -52,6 +62,23 @@ def inventory(
             for name, variables in content["hosts"].items():
                 document["_meta"]["hostvars"][names[name]] = variables
     if host is not None:
-        document = document["_meta"]["hostvars"].get(host, {})
+        document = document["_meta"]["hostvars"][host]
     json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
     sys.stdout.write("\n")
+
+
+def _school_of(workspace: Workspace, host: str) -> str:
+    """The school of a host, whose name here is ``SCHOOL.HOST``.
+
+    Raises:
+        UsageError: there is no such host.
+    """
+    hosts = {
+        f"{school.id}.{name}": school.id for school in workspace.schools.values() for name in school.hosts
+    }
+    if host in hosts:
+        return hosts[host]
+    # Who leaves the school out means one of those that end so.
+    meant = [name for name in hosts if name.endswith(f".{host}")][:5]
+    remedy = f"Did you mean: {', '.join(meant)}?" if meant else did_you_mean(host, hosts)
+    raise UsageError(f'There is no host "{host}".', remedy or "See them all: provision inventory --list")

@@ -11,7 +11,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from provision.cli.output import errors
 from provision.errors import Problem
+from provision.model import Workspace
 from provision.model.document import MAX_BYTES, split_lines
 
 #: The most of a source line that is shown.
@@ -37,6 +39,22 @@ def render(problems: Sequence[Problem], console: Console) -> None:
         for text in _block(problem, lines, console.width if console.is_terminal else 0):
             console.print(text, soft_wrap=True)
         console.print()
+
+
+def warn_of_broken(workspace: Workspace) -> bool:
+    """Say on standard error which files of schools are wrong; gives whether there are any.
+
+    Args:
+        workspace: loaded leniently (``load_workspace``).
+    """
+    if not workspace.broken:
+        return False
+    render([problem for problems in workspace.broken.values() for problem in problems], errors)
+    names = ", ".join(workspace.broken)
+    errors.print(
+        f"Files of schools are wrong: {names}. The others are not affected.", style="warn", markup=False
+    )
+    return True
 
 
 def as_data(problems: Sequence[Problem]) -> list[dict[str, Any]]:

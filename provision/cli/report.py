@@ -1,12 +1,13 @@
 """What plan and apply say to people and programs."""
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.syntax import Syntax
-from rich.table import Table
 from rich.text import Text
 
 from provision.artifacts import Selection, Unavailable
@@ -20,17 +21,59 @@ from provision.health import ProbeResult
 _MARKS = {"ok": ("✓", "good"), "warning": ("!", "warn"), "problem": ("✗", "bad"), "unreachable": ("✗", "bad")}
 
 
+#: Columns below which what was found stands under its name instead of beside it.
+_NARROW = 80
+#: Widest column of names: a longer one has what was found under it.
+_WIDEST = 32
+
+
 def checks_table(checks: Sequence[Check], target: Console) -> None:
-    """One table: what was looked at, what was found, what to do."""
-    table = Table(box=None, pad_edge=False, show_header=True, header_style="name")
-    for title in ("", "what", "found", "what to do"):
-        table.add_column(title, overflow="fold")
-    for check in checks:
-        mark, style = _MARKS[check.state]
-        table.add_row(
-            Text(mark, style), Text(f"{check.area}: {check.subject}"), Text(check.found), Text(check.remedy)
-        )
-    target.print(table)
+    """What was looked at and what was found, a line each, and below it what to do.
+
+    Only sentences are folded, and only on a terminal: names and paths stay whole, so that they can be copied.
+    """
+    _rows(
+        [(check.state, f"{check.area}: {check.subject}", check.found, check.remedy) for check in checks],
+        target,
+    )
+
+
+def _rows(rows: Sequence[tuple[str, str, str, str]], target: Console) -> None:
+    width = target.width if target.is_terminal else 0
+    names = [cell_len(name) for _, name, _, _ in rows if cell_len(name) <= _WIDEST]
+    column = 0 if 0 < width < _NARROW else max(names, default=0)
+    for state, name, found, remedy in rows:
+        mark, style = _MARKS[state]
+        beside = column and cell_len(name) <= column
+        indent = " " * (column + 4 if column else 4)
+        head = Text.assemble((mark, style), " ", name)
+        if beside:
+            first, *others = fold(found, width - len(indent) if width else 0)
+            head.append(" " * (column - cell_len(name) + 2) + first)
+        else:
+            others = fold(found, width - len(indent) if width else 0)
+        target.print(head, soft_wrap=True)
+        for line in others:
+            target.print(Text(indent + line), soft_wrap=True)
+        if remedy:
+            for number, line in enumerate(fold(remedy, width - len(indent) - 2 if width else 0)):
+                target.print(Text(f"{indent}{'  ' if number else '→ '}{line}"), soft_wrap=True)
+
+
+def fold(text: str, width: int) -> list[str]:
+    """Fold sentences at blanks alone; a word that is too long, such as a path, stays whole.
+
+    Args:
+        width: columns; 0 for what goes into a file, where each paragraph is one line.
+    """
+    lines: list[str] = []
+    for paragraph in text.splitlines() or [""]:
+        lines += (
+            textwrap.wrap(paragraph, max(width, 20), break_long_words=False, break_on_hyphens=False)
+            if width
+            else [paragraph]
+        ) or [""]
+    return lines
 
 
 def show_concerns(checks: Sequence[Check], target: Console) -> None:
@@ -42,19 +85,10 @@ def show_concerns(checks: Sequence[Check], target: Console) -> None:
 
 def probes_table(probes: Sequence[ProbeResult], target: Console) -> None:
     """The state of each service."""
-    table = Table(box=None, pad_edge=False, show_header=True, header_style="name")
-    for title in ("", "service", "probe", "measured", "what to do"):
-        table.add_column(title, overflow="fold")
-    for probe in probes:
-        mark, style = _MARKS[probe.state]
-        table.add_row(
-            Text(mark, style),
-            Text(probe.service),
-            Text(probe.title),
-            Text(probe.measured),
-            Text(probe.remedy),
-        )
-    target.print(table)
+    _rows(
+        [(probe.state, f"{probe.service}: {probe.title}", probe.measured, probe.remedy) for probe in probes],
+        target,
+    )
 
 
 def prepared_notes(prepared: Prepared, target: Console) -> None:

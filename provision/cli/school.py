@@ -10,7 +10,7 @@ from rich.text import Text
 from provision.cli.init import Question, complete
 from provision.cli.options import JsonOption, SchoolArgument, WorkspaceOption
 from provision.cli.output import console, emit_json, interactive
-from provision.cli.problems import as_data, render
+from provision.cli.problems import as_data, render, warn_of_broken
 from provision.cli.trust import trust_command
 from provision.errors import Problem, UsageError
 from provision.model import ResolvedSchool, ResolvedService, Workspace, find_workspace, load_workspace, rules
@@ -125,15 +125,17 @@ def _wanted(
 @app.command("list", epilog="Examples: provision school list · provision school list --json")
 def list_schools(workspace: WorkspaceOption = None, json_output: JsonOption = False) -> None:
     """List the municipality's schools, with their servers and services."""
-    loaded = load_workspace(find_workspace(workspace))
+    loaded = load_workspace(find_workspace(workspace), lenient=True)
+    broken = warn_of_broken(loaded)
     if json_output:
         emit_json(
             "provision/schools/v1", {"schools": [school_data(school) for school in loaded.schools.values()]}
         )
-        return
+        raise typer.Exit(int(broken))
     if not loaded.schools:
-        console.print("There is no school yet. Add one: provision school add ID")
-        return
+        if not broken:
+            console.print("There is no school yet. Add one: provision school add ID")
+        raise typer.Exit(int(broken))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("school", "name", "domain", "servers", "services"):
         table.add_column(heading, overflow="fold")
@@ -146,6 +148,7 @@ def list_schools(workspace: WorkspaceOption = None, json_output: JsonOption = Fa
             Text(", ".join(school.services) or "none"),
         )
     console.print(table)
+    raise typer.Exit(int(broken))
 
 
 @app.command(
@@ -153,8 +156,9 @@ def list_schools(workspace: WorkspaceOption = None, json_output: JsonOption = Fa
 )
 def show(school: SchoolArgument, workspace: WorkspaceOption = None, json_output: JsonOption = False) -> None:
     """Show a school with every default filled in."""
-    loaded = load_workspace(find_workspace(workspace))
+    loaded = load_workspace(find_workspace(workspace), lenient=True)
     found = loaded.school(school)
+    warn_of_broken(loaded)
     notes = [note for note in loaded.notes if note.file == found.file]
     if json_output:
         emit_json("provision/school/v1", {**school_data(found), "notes": as_data(notes)})

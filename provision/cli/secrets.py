@@ -14,6 +14,7 @@ from provision.audit.opening import acting, actor_of, origin_of
 from provision.audit.outbox import Outbox
 from provision.cli.options import JsonOption, SchoolArgument, WorkspaceOption, YesOption
 from provision.cli.output import confirm, console, emit_json, errors
+from provision.cli.problems import warn_of_broken
 from provision.errors import UsageError
 from provision.model import ResolvedSchool, Workspace, find_workspace, load_workspace
 from provision.model.rules import did_you_mean
@@ -47,8 +48,9 @@ def show(
     json_output: JsonOption = False,
 ) -> None:
     """List the secrets of a school and what each is for. Values are shown only with --reveal."""
-    place = load_workspace(find_workspace(workspace))
+    place = load_workspace(find_workspace(workspace), lenient=True)
     chosen = place.school(school)
+    warn_of_broken(place)
     values = SecretStore(place).load(school)
     rows = _rows(chosen, values)
     if name is not None:

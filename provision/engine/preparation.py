@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from provision import paths
-from provision.artifacts import LockFile, Selection, Unavailable, select
+from provision.artifacts import Known, Selection, Unavailable, locked_content, look_up, select
 from provision.audit import new_run_id
 from provision.engine.variables import build_inventory
 from provision.errors import ArtifactError, Problem, RefusedError, UsageError
-from provision.files import ReadOnce
 from provision.model import ResolvedSchool, ResolvedService, Workspace
 from provision.model.municipality import InternalTls
 from provision.model.support import support_file
 from provision.secrets import SecretStore
-from provision.secrets.ca import ensure_certificates, ensure_shared_certificates
+from provision.secrets.ca import certificates_there, ensure_certificates, ensure_shared_certificates
 from provision.secrets.redact import Redactor
 from provision.secrets.store import become_password_name
 
@@ -76,8 +75,6 @@ def prepare(
     only: Sequence[str] = (),
     mirror: str | None = None,
     skip_unavailable: bool = False,
-    selected: tuple[Sequence[Selection], Sequence[Unavailable]] | None = None,
-    store: SecretStore | None = None,
 ) -> Prepared:
     """Check everything that can be checked without the school's servers, and generate what is missing.
 
@@ -85,8 +82,6 @@ def prepare(
         only: services to limit the run to.
         mirror: directory or URL with the artifacts.
         skip_unavailable: leave out services whose source cannot be reached (lab workspaces only).
-        selected: what ``select`` has just said, where the caller asked it.
-        store: the vaults, as far as the caller has opened them: a person may have to type for each.
 
     Raises:
         UsageError: no such school or service; ``skip_unavailable`` for a real school.
@@ -105,19 +100,19 @@ def prepare(
             "--skip-unavailable is for disposable servers (lab: true in municipality.yml)",
             "a school gets all of its services, or none: see provision check " + school.id,
         )
-    selections, unavailable = selected or select(workspace, school, mirror=mirror)
+    selections, unavailable = select(workspace, school, mirror=mirror)
     if unavailable and not skip_unavailable:
         raise unavailable_error(unavailable)
-    store = store or SecretStore(workspace)
+    store = SecretStore(workspace)
     services = [school.services[selection.service] for selection in selections]
     new = store.ensure(school, [service.definition for service in services])
     certificates: dict[str, str] = {}
-    named = [service for service in services if service.definition.needs.has_certificate]
+    sites = sites_with_certificates(workspace, school, services)
+    common = {site: names for site, names in sites.items() if school.is_shared(school.services[site])}
     if isinstance(school.tls, InternalTls):
-        sites = {service.id: [service.hostname] for service in named if not school.is_shared(service)}
-        certificates = ensure_certificates(workspace, school, sites, store=store)
-    common = {service.id: [service.hostname] for service in named if school.is_shared(service)}
-    if common and isinstance(workspace.municipality.tls, InternalTls):
+        own = {site: names for site, names in sites.items() if site not in common}
+        certificates = ensure_certificates(workspace, school, own, store=store)
+    if common:
         certificates |= ensure_shared_certificates(workspace, school, common, store=store)
     values = store.load(school.id)
     store.check_names(school.id, values)
@@ -143,13 +138,78 @@ def _narrowed(school: ResolvedSchool, only: Sequence[str]) -> ResolvedSchool:
     return replace(school, hosts=hosts) if only else school
 
 
-#: The lock file, to be looked at only.
-_locked = ReadOnce(LockFile.read)
+def prepare_inventory(
+    workspace: Workspace, school_id: str, *, mirror: str | None = None, known: Known | None = None
+) -> tuple[Prepared, list[str]]:
+    """A school as far as its inventory needs it: no source is asked, no vault is opened, and nothing is made.
+
+    Args:
+        mirror: directory or URL with the artifacts.
+        known: what was found out for other schools.
+
+    Returns:
+        the school, and what is not there yet, in words.
+
+    Raises:
+        UsageError: no such school.
+        ArtifactError: a mirror or ``artifacts.lock`` cannot be used, or something is not what it says.
+    """
+    school = workspace.school(school_id)
+    selections, unavailable, wrong = look_up(workspace, school, mirror=mirror, known=known, ask=False)
+    if wrong:
+        raise wrong[0].error
+    chosen = [school.services[selection.service] for selection in selections]
+    sites = sites_with_certificates(workspace, school, chosen)
+    certificates = certificates_there(workspace, school, sites)
+    notes = [f"{item.service} is left out: {'; '.join(item.reasons)}" for item in unavailable]
+    notes += [
+        f"{selection.service}: {file.name} is not on this machine (provision artifacts fetch {school.id})"
+        for selection in selections
+        if selection.source.kind == "archive"
+        for file in selection.source.files
+        if file.role not in selection.files and not _is_installed(workspace, school, selection)
+    ]
+    notes += [
+        f"{site} has no certificate yet: the first plan or apply makes it"
+        for site in sites
+        if site not in certificates
+    ]
+    if not SecretStore(workspace).exists(school.id):
+        notes.append("there is no vault file yet: the first plan or apply makes it")
+    prepared = Prepared(
+        workspace=workspace,
+        school=school,
+        only=(),
+        selections=tuple(selections),
+        left_out=tuple(unavailable),
+        new_secrets=(),
+        redactor=Redactor({}),
+        sudo_passwords={},
+        certificates=certificates,
+    )
+    return prepared, notes
+
+
+def sites_with_certificates(
+    workspace: Workspace, school: ResolvedSchool, services: Sequence[ResolvedService]
+) -> dict[str, list[str]]:
+    """The sites that get a certificate of the municipality's own authority, with their host names."""
+    return {
+        service.id: [service.hostname]
+        for service in services
+        if service.definition.needs.has_certificate
+        and isinstance(workspace.municipality.tls if school.is_shared(service) else school.tls, InternalTls)
+    }
+
+
+def _is_installed(workspace: Workspace, school: ResolvedSchool, selection: Selection) -> bool:
+    choice = locked_content(workspace.lock_file).choices.get(school.id, {}).get(selection.service)
+    return choice is not None and choice.installed and choice.version == selection.version
 
 
 def services_there(workspace: Workspace, school: ResolvedSchool) -> list[ResolvedService]:
     """The services that an apply has brought to the school's servers; all of them before the first apply."""
-    choices = _locked(workspace.lock_file).choices.get(school.id, {})
+    choices = locked_content(workspace.lock_file).choices.get(school.id, {})
     there = {service for service, choice in choices.items() if choice.installed}
     return [service for service in school.services.values() if not there or service.id in there]
 
@@ -177,23 +237,34 @@ def unavailable_error(unavailable: Sequence[Unavailable]) -> ArtifactError:
 
 
 def _sudo_passwords(school: ResolvedSchool, values: Mapping[str, Any]) -> dict[str, str]:
-    passwords, problems = {}, []
+    passwords, problems = find_sudo_passwords(school, values)
+    if problems:
+        raise RefusedError("a sudo password is missing", problems=list(problems.values()))
+    return passwords
+
+
+def find_sudo_passwords(
+    school: ResolvedSchool, values: Mapping[str, Any]
+) -> tuple[dict[str, str], dict[str, Problem]]:
+    """The sudo passwords of the hosts that need one, by host, and what is wrong where one is missing.
+
+    Args:
+        values: the school's secrets.
+    """
+    passwords: dict[str, str] = {}
+    problems: dict[str, Problem] = {}
     for host in school.hosts.values():
         if host.become_password:
             name = become_password_name(host.name)
             if values.get(name):
                 passwords[host.name] = str(values[name])
             else:
-                problems.append(
-                    Problem(
-                        f"the sudo password of host {host.name} is not in the vault",
-                        f"provision secrets set {school.id} {name}",
-                        file=school.file,
-                    )
+                problems[host.name] = Problem(
+                    f"the sudo password of host {host.name} is not in the vault",
+                    f"provision secrets set {school.id} {name}",
+                    file=school.file,
                 )
-    if problems:
-        raise RefusedError("a sudo password is missing", problems=problems)
-    return passwords
+    return passwords, problems
 
 
 def role_directories(workspace: Workspace) -> tuple[Path, ...]:

@@ -380,7 +380,9 @@ def _tls(
             return {"tls_mode": "provided", "tls_certificates": wanted}
         case InternalTls():
             for item in wanted:
-                item["certificate"] = certificates[str(item["name"])]
+                # An inventory may be wanted before a run has made it; the role refuses to go on without.
+                if made := certificates.get(str(item["name"])):
+                    item["certificate"] = made
             return {"tls_mode": "internal", "tls_certificates": wanted}
 
 

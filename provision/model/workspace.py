@@ -128,6 +128,8 @@ class Workspace:
         schools: by id, in alphabetical order.
         catalog: the services that exist, by id.
         notes: what is not wrong but should be known, such as a release near its end of life.
+        broken: what is wrong with the files of schools, by the school's id, where that is allowed
+            (``load_workspace``); such a school is not among ``schools``, unless only its support file is wrong.
     """
 
     path: Path
@@ -135,16 +137,20 @@ class Workspace:
     schools: dict[str, ResolvedSchool]
     catalog: dict[str, ServiceEntry]
     notes: tuple[Problem, ...] = field(default=())
+    broken: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
 
     def school(self, school_id: str) -> ResolvedSchool:
         """The school with this id.
 
         Raises:
             UsageError: there is none; says which one was probably meant.
+            ConfigurationError: its file is wrong.
         """
         try:
             return self.schools[school_id]
         except KeyError:
+            if school_id in self.broken:
+                raise ConfigurationError(self.broken[school_id]) from None
             remedy = rules.did_you_mean(school_id, self.schools)
             if not self.schools:
                 remedy = "There is no school yet: provision school add ID"
@@ -247,7 +253,11 @@ def find_workspace(explicit: Path | None = None) -> Path:
 
 
 def load_workspace(
-    path: Path, roles: Path | Sequence[Path] = paths.ROLES, *, proposed: Mapping[Path, bytes] | None = None
+    path: Path,
+    roles: Path | Sequence[Path] = paths.ROLES,
+    *,
+    proposed: Mapping[Path, bytes] | None = None,
+    lenient: bool = False,
 ) -> Workspace:
     """Read and check a whole workspace.
 
@@ -255,6 +265,8 @@ def load_workspace(
         path: the municipality's directory.
         roles: directories with roles; the workspace's own ``roles/`` comes after them.
         proposed: school files that are checked as if they were there already, with their content.
+        lenient: leave out schools whose own files are wrong (``Workspace.broken``), for commands that only look at the
+            others: a colleague's half-written file must not put out the monitoring of all schools.
 
     Raises:
         ConfigurationError: something is wrong; has every problem of every file, sorted by file and line.
@@ -271,6 +283,9 @@ def load_workspace(
     problems += found
     support, found = draft_support(path / SUPPORT_DIR, {draft.id for draft in drafts}, words)
     problems += found
+    broken_schools: dict[str, tuple[Problem, ...]] = {}
+    if lenient and municipality.model is not None:
+        broken_schools, problems = _by_school(path, problems)
     if problems:
         raise ConfigurationError(in_order(problems))
     if municipality.model is None:  # pragma: no cover - a draft without a model has problems
@@ -280,9 +295,27 @@ def load_workspace(
     schools = {
         draft.id: _resolve(path, draft, draft.model, municipality.model, catalog, support.get(draft.id, ()))
         for draft in drafts
-        if draft.model is not None
+        if draft.model is not None and not _concerns(draft.document.path, broken_schools.get(draft.id, ()))
     }
-    return Workspace(path, municipality.model, schools, catalog, tuple(in_order(notes)))
+    return Workspace(path, municipality.model, schools, catalog, tuple(in_order(notes)), broken_schools)
+
+
+def _by_school(
+    path: Path, problems: Sequence[Problem]
+) -> tuple[dict[str, tuple[Problem, ...]], list[Problem]]:
+    """The problems of schools' own files, by the school's id, and all others."""
+    own: dict[str, list[Problem]] = {}
+    others = []
+    for problem in in_order(problems):
+        if problem.file is not None and problem.file.parent in (path / SCHOOLS_DIR, path / SUPPORT_DIR):
+            own.setdefault(problem.file.stem, []).append(problem)
+        else:
+            others.append(problem)
+    return {school: tuple(found) for school, found in sorted(own.items())}, others
+
+
+def _concerns(file: Path, problems: Sequence[Problem]) -> bool:
+    return any(problem.file == file for problem in problems)
 
 
 def vocabulary(catalog: dict[str, ServiceEntry]) -> Vocabulary:

@@ -112,11 +112,77 @@ def ensure_shared_certificates(
     return {site: made[there[site]] for site in names}
 
 
-def _ensure_authority(
-    workspace: "Workspace", store: SecretStore, names: Mapping[str, Sequence[str]], moment: datetime.datetime
-) -> "tuple[x509.Certificate, ec.EllipticCurvePrivateKey]":
+def certificates_there(
+    workspace: "Workspace", school: "ResolvedSchool", sites: Iterable[str]
+) -> dict[str, str]:
+    """The certificates that were made for a school's sites, as they lie there; nothing is made or judged.
+
+    Args:
+        workspace: the municipality.
+        school: the school.
+        sites: its sites.
+
+    Returns:
+        the certificates as PEM text, by site, without those that are not there.
+    """
+    found = {}
+    for site in sites:
+        service = school.services[site]
+        file = workspace.ca_dir / "issued" / school.id / f"{site}.pem"
+        if school.is_shared(service):
+            file = workspace.ca_dir / "issued" / MUNICIPALITY / f"{service.host}.{site}.pem"
+        if file.is_file():
+            found[site] = file.read_text(encoding="utf-8")
+    return found
+
+
+def certificates_due(
+    workspace: "Workspace",
+    school: "ResolvedSchool",
+    names: Mapping[str, Sequence[str]],
+    *,
+    store: SecretStore,
+    now: datetime.datetime | None = None,
+    vault_id: str | None = None,
+) -> list[str]:
+    """The sites for which ``ensure_certificates`` would make a certificate; nothing is made.
+
+    Args:
+        workspace: the municipality.
+        school: whose vault has the keys.
+        names: host names by site.
+        store: the secret store.
+        now: the time, for tests; UTC.
+        vault_id: whose vault has the keys, if not the school's.
+
+    Raises:
+        SecretsError: see ``ensure_certificates``.
+    """
+    moment = (now or datetime.datetime.now(datetime.UTC)).replace(microsecond=0)
+    key, current = _authority_there(workspace, store)
+    if key is None:
+        store.check_place(MUNICIPALITY)
+    if key is None or current is None or current.public_key() != key.public_key():
+        return list(names)
+    owner = vault_id or school.id
+    directory = workspace.ca_dir / "issued" / owner
+    present = store.load(owner).get(TLS_KEYS) or {}
+    return [
+        site
+        for site, hostnames in names.items()
+        if _kept(directory / f"{site}.pem", present.get(site), hostnames, current, moment) is None
+    ]
+
+
+def _authority_there(
+    workspace: "Workspace", store: SecretStore
+) -> "tuple[ec.EllipticCurvePrivateKey | None, x509.Certificate | None]":
+    """The authority's key and certificate; None for what is not there yet.
+
+    Raises:
+        SecretsError: one of both is damaged, or the key is lost.
+    """
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
 
     path = workspace.ca_dir / "ca.pem"
     stored = store.load(MUNICIPALITY).get(CA_KEY)
@@ -127,24 +193,37 @@ def _ensure_authority(
             "new authority is made, and every computer has to trust it anew.",
         )
     if stored is None:
-        with store.edit(MUNICIPALITY) as values:
-            # Another process may have been faster.
-            stored = values.setdefault(CA_KEY, _key_pem(ec.generate_private_key(ec.SECP256R1())))
+        return None, None
     key = _load_key(stored)
     if key is None:
         raise SecretsError(
             f"“{CA_KEY}” in {store.path(MUNICIPALITY)} is no ECDSA private key.",
             "Bring the vault file back from version control.",
         )
-    current = None
-    if path.exists():
-        try:
-            current = x509.load_pem_x509_certificate(path.read_bytes())
-        except ValueError as error:
-            raise SecretsError(
-                f"The authority's certificate {path} is damaged.",
-                f"Bring it back from version control: git checkout -- {path}",
-            ) from error
+    if not path.exists():
+        return key, None
+    try:
+        return key, x509.load_pem_x509_certificate(path.read_bytes())
+    except ValueError as error:
+        raise SecretsError(
+            f"The authority's certificate {path} is damaged.",
+            f"Bring it back from version control: git checkout -- {path}",
+        ) from error
+
+
+def _ensure_authority(
+    workspace: "Workspace", store: SecretStore, names: Mapping[str, Sequence[str]], moment: datetime.datetime
+) -> "tuple[x509.Certificate, ec.EllipticCurvePrivateKey]":
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    path = workspace.ca_dir / "ca.pem"
+    key, current = _authority_there(workspace, store)
+    if key is None:
+        with store.edit(MUNICIPALITY) as values:
+            # Another process may have been faster.
+            values.setdefault(CA_KEY, _key_pem(ec.generate_private_key(ec.SECP256R1())))
+        key, current = _authority_there(workspace, store)
+    assert key is not None  # noqa: S101 - it has just been written
     wanted = [host for hosts in names.values() for host in hosts]
     wanted += [item.domain for item in workspace.schools.values()]
     if current is not None and current.public_key() == key.public_key():

@@ -162,6 +162,17 @@ class VaultPasswords:
             )
         return found
 
+    def check_place(self, vault_id: str) -> None:
+        """See that there is a place for a new password; none is made.
+
+        Raises:
+            SecretsError: there is none.
+        """
+        if any(self._clients()) or (next(self._key_places(), None) is None and _keyring() is None):
+            # It is refused there before anything is made.
+            with self.created(vault_id):
+                pass
+
     @contextmanager
     def created(self, vault_id: str) -> Iterator[Found]:
         """Make a new password, and keep it where ``find`` finds it; undone when the block fails.

@@ -107,9 +107,23 @@ class SecretStore:
             )
 
     def missing(self, school: "ResolvedSchool", definitions: Iterable["ServiceDefinition"]) -> list[str]:
-        """Names of the secrets that ``ensure`` would generate; nothing is written."""
+        """Names of the secrets that ``ensure`` would generate; nothing is written.
+
+        Raises:
+            SecretsError: see ``load``; also no place for the password of a vault file that is not there yet.
+        """
         present = self.load(school.id)
+        self.check_place(school.id)
         return [secret.name for secret in _declared(definitions) if not present.get(secret.name)]
+
+    def check_place(self, vault_id: str) -> None:
+        """See that a vault file which is not there yet could be made.
+
+        Raises:
+            SecretsError: there is no place for its password.
+        """
+        if not self.exists(vault_id) and self._passwords.find(vault_id) is None:
+            self._passwords.check_place(vault_id)
 
     def ensure(self, school: "ResolvedSchool", definitions: Iterable["ServiceDefinition"]) -> list[str]:
         """Generate what the services need and the vault file lacks. What is there stays as it is.

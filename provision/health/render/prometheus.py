@@ -9,12 +9,14 @@ https://prometheus.io/docs/practices/naming/, as ``promtool check metrics`` dema
 - ``provision_probe_since_timestamp_seconds``, ``provision_probe_duration_seconds``: as their names say.
 - ``provision_school_state``, ``provision_school_ok``, ``provision_school_asked_timestamp_seconds``,
   ``provision_school_duration_seconds``: of each school as a whole.
+- ``provision_school_files_ok``: whether the school's files in the workspace are right; where not, it may not have
+  been asked.
 - ``provision_<figure>``: what probes measured; ``of`` says what it is of.
 """
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from provision.health.ask import Answers
 from provision.health.render.common import line
@@ -33,16 +35,18 @@ _HELP = {
     "provision_school_ok": "Whether everything of a school is well.",
     "provision_school_asked_timestamp_seconds": "When the school was asked.",
     "provision_school_duration_seconds": "How long asking the whole school took.",
+    "provision_school_files_ok": "Whether the school's files are right; if not, it may not have been asked.",
 }
 
 Labels = tuple[tuple[str, str], ...]
 
 
-def as_metrics(municipality: str, schools: Sequence[Answers]) -> str:
+def as_metrics(municipality: str, schools: Sequence[Answers], files: Mapping[str, bool] | None = None) -> str:
     """The document that a scrape gives.
 
     Args:
         municipality: its id, a label of every series.
+        files: whether the files of each school are right, by its id; also of schools that could not be asked.
     """
     families: dict[str, dict[Labels, float]] = {name: {} for name in _HELP}
 
@@ -52,6 +56,8 @@ def as_metrics(municipality: str, schools: Sequence[Answers]) -> str:
             # A series must not be there twice: the first stays.
             series.setdefault(tuple((key, line(text, 200)) for key, text in labels), float(value))
 
+    for name, right in (files or {}).items():
+        add("provision_school_files_ok", [("municipality", municipality), ("school", name)], right)
     for answers in schools:
         school = [("municipality", municipality), ("school", answers.school)]
         for state in STATES:

@@ -7,7 +7,7 @@ import time
 import pytest
 from pysequoia import Tsk
 
-from provision.artifacts import MismatchError, forget_installed, record_installed
+from provision.artifacts import Known, MismatchError, forget_installed, lockfile, look_up, record_installed
 from provision.errors import ArtifactError
 
 FILE = b"the real thing"
@@ -524,3 +524,36 @@ def test_a_pack_that_nobody_has_is_done_without(place, make, mirror):
     record_installed(place.workspace, place.school, [chosen])
     in_mirror(mirror, "pack-3-ca.zip", b"programs in Catalan")
     assert "language" in place.only(mirror=str(mirror)).files
+
+
+# --- a look that fetches nothing and writes nothing ------------------------------------------------------------------
+
+
+def test_a_look_asks_each_address_once_for_all_schools_and_fetches_nothing(place, web, make):
+    web.pages["/pad-1.tar"] = b"pad"
+    place.offer(make.archive("1", {"name": "pad-1.tar", "role": "archive", "url": f"{web.url}pad-1.tar"}))
+    known = Known(place.workspace)
+    for _ in range(3):
+        chosen, unavailable, wrong = look_up(place.workspace, place.school, known=known)
+        assert (chosen[0].version, chosen[0].files, unavailable, wrong) == ("1", {}, [], [])
+    assert len(web.asked) == 1
+    assert not place.workspace.lock_file.exists()
+    assert not place.workspace.state_dir.exists()
+    assert not place.cache.exists()
+
+
+def test_a_look_asks_nobody_for_an_archive_that_is_installed(place, web, make):
+    place.offer(make.archive("1", {"name": "pad-1.tar", "role": "archive", "url": f"{web.url}pad-1.tar"}))
+    with lockfile.LockFile.edit(place.workspace.lock_file, place.workspace.state_dir) as lock:
+        lock.choices["escola-mar"] = {"pad": lockfile.Choice(version="1", kind="archive", installed=True)}
+    chosen, unavailable, wrong = look_up(place.workspace, place.school)
+    assert (chosen[0].version, unavailable, wrong, web.asked) == ("1", [], [], [])
+
+
+def test_a_look_gives_what_is_wrong_with_one_service_beside_the_others(place, mirror, make):
+    (mirror / "pad-1.tar").write_bytes(b"another")
+    pinned = make.sha256(b"pad")
+    place.offer(make.archive("1", {"name": "pad-1.tar", "role": "archive", "sha256": pinned}))
+    chosen, unavailable, wrong = look_up(place.workspace, place.school, mirror=str(mirror))
+    assert (chosen, unavailable, wrong[0].service) == ([], [], "pad")
+    assert pinned in wrong[0].error.message

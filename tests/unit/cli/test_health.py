@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from provision.cli import health
 from provision.cli.output import _Mode
 from provision.engine import asking
-from provision.errors import RefusedError, UsageError
+from provision.errors import ConfigurationError, RefusedError, UsageError
 from provision.health.ask import Answers
 from provision.health.result import State
 from provision.model import ResolvedSchool, ResolvedService
@@ -297,3 +297,60 @@ def test_watching_asks_again_and_a_plugin_is_not_watched(
     assert all(1 <= seconds <= 5 for seconds in slept)
     done = call("escola-marinada", "-w", workspace, "--watch", "--format", "nagios")
     assert (done.exit_code, done.stdout.split(" - ")[0]) == (3, "HEALTH UNKNOWN")
+
+
+# --- files of other schools that are wrong ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def half_saved(workspace: Path, states: dict[str, State]) -> Path:
+    """A colleague is just writing the file of one school, and the support file of another."""
+    file = workspace / "schools" / "escola-marinada.yml"
+    file.write_text(file.read_text().replace("services:", "servies:"))
+    (workspace / "support").mkdir(exist_ok=True)
+    (workspace / "support" / "escola-el-roure.yml").write_text("schema: 1\npeple: []\n")
+    return workspace
+
+
+def test_a_school_whose_file_is_wrong_does_not_keep_others_from_being_asked(half_saved: Path) -> None:
+    one = call("institut-serra-alta", "-w", half_saved)
+    assert one.exit_code == 0
+    assert "servies" in one.stderr
+    assert "Files of schools are wrong: escola-el-roure, escola-marinada." in one.stderr
+    every = call("--all", "-w", half_saved, "--json")
+    assert every.exit_code == 1
+    # A wrong support file keeps nobody from asking.
+    assert list(json.loads(every.stdout)["schools"]) == ["escola-el-roure", "institut-serra-alta"]
+    assert call("history", "institut-serra-alta", "-w", half_saved).exit_code == 0
+
+
+def test_the_school_whose_file_is_wrong_is_refused_when_it_is_named(half_saved: Path) -> None:
+    for words in (["escola-marinada"], ["history", "escola-marinada"]):
+        with pytest.raises(ConfigurationError) as caught:
+            call(*words, "-w", half_saved)
+        assert {problem.file.name for problem in caught.value.problems if problem.file} == {
+            "escola-marinada.yml"
+        }
+
+
+def test_monitoring_goes_on_and_hears_of_the_file_that_is_wrong(half_saved: Path) -> None:
+    metrics = call("--all", "-w", half_saved, "--format", "prometheus").stdout
+    values = {
+        school: f'provision_school_files_ok{{municipality="vilafresca",school="{school}"}} '
+        for school in SCHOOLS
+    }
+    assert values["escola-marinada"] + "0\n" in metrics
+    assert values["escola-el-roure"] + "0\n" in metrics
+    assert values["institut-serra-alta"] + "1\n" in metrics
+    plugin = call("institut-serra-alta", "-w", half_saved, "--format", "nagios")
+    assert (plugin.exit_code, plugin.stderr) == (0, "")
+    every = call("--all", "-w", half_saved, "--format", "nagios")
+    assert every.exit_code == 3
+    assert "escola-marinada" in every.stdout
+
+
+def test_with_all_files_right_nothing_is_said_of_them(workspace: Path, states: dict[str, State]) -> None:
+    metrics = call("--all", "-w", workspace, "--format", "prometheus")
+    assert metrics.stderr == ""
+    assert metrics.exit_code == 0
+    assert metrics.stdout.count("provision_school_files_ok{") == len(SCHOOLS)

@@ -348,3 +348,35 @@ def test_a_directory_with_a_blank_is_quoted_where_it_is_to_be_typed(tmp_path: Pa
 def test_comments_of_settings_are_whole_sentences(place: Path) -> None:
     good("school", "add", "escola-mar", "--workspace", place, *MAR)
     assert " ...\n" not in (place / "schools" / "escola-mar.yml").read_text()
+
+
+def test_a_school_whose_file_is_wrong_keeps_no_other_from_being_listed_shown_or_opened(place: Path) -> None:
+    good("school", "add", "escola-mar", *MAR, "-w", place)
+    good(
+        "school",
+        "add",
+        "escola-pi",
+        "--name",
+        "Pi",
+        "--domain",
+        "pi.cat",
+        "--address",
+        "192.0.2.30",
+        "-w",
+        place,
+    )
+    file = place / "schools" / "escola-pi.yml"
+    file.write_text(file.read_text().replace("domain:", "domani:"))
+    listed = run("school", "list", "-w", place)
+    assert (listed.exit_code, "escola-mar.cat" in listed.stdout, "domani" in listed.stderr) == (1, True, True)
+    document = run("school", "list", "-w", place, "--json")
+    assert document.exit_code == 1
+    assert [school["id"] for school in json.loads(document.stdout)["schools"]] == ["escola-mar"]
+    for words in (["school", "show"], ["secrets", "show"]):
+        shown = run(*words, "escola-mar", "-w", place)
+        assert shown.exit_code == 0, shown.output
+        assert "Files of schools are wrong: escola-pi." in shown.stderr
+        assert isinstance(refused(*words, "escola-pi", "-w", place), ConfigurationError)
+    # Who is about to change something is stopped by any mistake.
+    for words in (["check"], ["plan"], ["apply"]):
+        assert isinstance(refused(*words, "escola-mar", "-w", place), ConfigurationError)
