@@ -176,11 +176,11 @@ def sign(
     """Fetch what is new, check that nothing was changed, keep it, and cosign it."""
     words = language(lang)
     key_file = KeyFile.read(directory)
-    if not yes and not interactive():
-        raise UsageError(
-            "There is nobody to ask whether to sign.", "Say --yes, if you have read what is new."
-        )
     with visiting(directory, _source(place, user, password_file, ca)) as visit:
+        if not yes and not interactive():
+            raise UsageError(
+                "There is nobody to ask whether to sign.", "Say --yes, if you have read what is new."
+            )
         if not json_output:
             _tell(visit, words)
         _ask(visit, words, yes)
