@@ -28,6 +28,12 @@ _HEADER: Final = (
 )
 
 
+class DamagedLockError(ArtifactError):
+    """``artifacts.lock`` is wrong: a file of the workspace, as the others are."""
+
+    exit_code = 2
+
+
 class MismatchError(ArtifactError):
     """Something from upstream is not what it was, or not what it should be.
 
@@ -112,10 +118,10 @@ class LockFile(BaseModel):
         except FileNotFoundError:
             return cls()
         except (OSError, UnicodeDecodeError) as error:
-            raise ArtifactError(f"{path} cannot be read: {error}") from error
+            raise DamagedLockError(f"{path} cannot be read: {error}") from error
         restore = f"Bring it back from version control: git checkout -- {path}"
         if "\n<<<<<<< " in f"\n{text}":
-            raise ArtifactError(
+            raise DamagedLockError(
                 f"{path} has a merge conflict.",
                 "Keep the lines of both sides, remove those with <<<<<<<, ======= and >>>>>>>, and try "
                 "again.",
@@ -127,18 +133,18 @@ class LockFile(BaseModel):
                 and isinstance(document.get("schema"), int)
                 and document["schema"] > 1
             ):
-                raise ArtifactError(
+                raise DamagedLockError(
                     f"{path} was written by a newer provision (schema {document['schema']}).",
                     "Update provision.",
                 )
             return cls.model_validate({} if document is None else document)
         except ValidationError as error:
             place = ".".join(str(part) for part in error.errors()[0]["loc"])
-            raise ArtifactError(f"{path} is damaged at “{place}”.", restore) from error
+            raise DamagedLockError(f"{path} is damaged at “{place}”.", restore) from error
         except (yaml.YAMLError, ValueError) as error:
             mark = getattr(error, "problem_mark", None)
             line = f", line {mark.line + 1}," if mark is not None else ""
-            raise ArtifactError(f"{path}{line} is no valid YAML.", restore) from error
+            raise DamagedLockError(f"{path}{line} is no valid YAML.", restore) from error
 
     @classmethod
     @contextmanager

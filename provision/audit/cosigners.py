@@ -20,6 +20,24 @@ if TYPE_CHECKING:
 _MAX_POLICY_TEXT = 20_000
 
 
+def witness_key(vkey: str) -> VerifierKey:
+    """The key of a line that ``audit witness init`` printed.
+
+    Raises:
+        UsageError: it is no key.
+    """
+    try:
+        return VerifierKey.parse(vkey.strip())
+    except TlogError as error:
+        raise _no_witness(error) from error
+
+
+def _no_witness(error: TlogError) -> UsageError:
+    return UsageError(
+        f"this cannot be a witness: {error}", 'give the line that "provision audit witness init" printed'
+    )
+
+
 def add_witness(
     writer: LogWriter,
     school: "ResolvedSchool",
@@ -45,8 +63,8 @@ def add_witness(
     """
     former = writer.log.policy
     place = _witness(former, replaces, school) if replaces else None
+    key = witness_key(vkey)
     try:
-        key = VerifierKey.parse(vkey.strip())
         if key.vkey in {other.vkey for other in former.witnesses.values()}:
             raise UsageError(f"{key.name} is a witness already", f"see: provision audit status {school.id}")
         if place is not None and required is None:
@@ -59,9 +77,7 @@ def add_witness(
             if required is not False:
                 policy = _needing(policy, name)
     except TlogError as error:
-        raise UsageError(
-            f"this cannot be a witness: {error}", 'give the line that "provision audit witness init" printed'
-        ) from error
+        raise _no_witness(error) from error
     target = e.Target(school=school.id)
     changes: list[e.Data] = [e.KeyAdded(actor=actor, target=target, key=key.vkey, purpose="witness", why=why)]
     if place is not None:

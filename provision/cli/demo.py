@@ -19,6 +19,7 @@ from provision.engine.ssh import host_key_name, known_hosts_name, known_keys, tr
 from provision.errors import RunFailedError, UsageError
 from provision.files import write_atomically
 from provision.lab import RELEASES, Lab, Machine
+from provision.lab.names import check_release
 from provision.model import ResolvedSchool, Workspace, load_workspace
 
 #: The demo's machine in the lab.
@@ -51,6 +52,7 @@ def demo(
     Run it again: it reuses what is there and changes nothing. Nothing outside the lab is touched.
     """
     started = time.monotonic()
+    check_release(release)
     place = _workspace(directory)
     _say(1, "Boot a disposable server on this machine")
     lab = Lab(

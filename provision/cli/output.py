@@ -24,6 +24,9 @@ _THEME = Theme(
     }
 )
 
+_YES = frozenset({"y", "yes", "s", "si", "sí"})
+_NO = frozenset({"n", "no"})
+
 #: Columns of what goes into a file or a pipe: more than any line of ours has.
 _UNWRAPPED = 1000
 
@@ -157,4 +160,27 @@ def confirm(question: str, *, yes: bool, remedy: str = "say --yes") -> None:
         return
     if not interactive():
         raise UsageError("there is nobody to ask", remedy)
-    typer.confirm(question, abort=True, err=True)
+    if not agreed(question):
+        raise typer.Abort
+
+
+def agreed(question: str, *, default: bool = False) -> bool:
+    """The answer to a question: yes or no, in any of our languages.
+
+    Args:
+        default: what an empty answer means.
+    """
+    while True:
+        answer = typer.prompt(
+            question,
+            default="",
+            show_default=False,
+            prompt_suffix=" [Y/n]: " if default else " [y/N]: ",
+            err=True,
+        )
+        word = answer.strip().casefold()
+        if not word:
+            return default
+        if word in _YES | _NO:
+            return word in _YES
+        errors.print("Answer yes or no: y or n (s, si).", style="warn", markup=False)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from provision.cli.init import Question, complete
 from provision.cli.options import JsonOption, SchoolArgument, WorkspaceOption
-from provision.cli.output import console, emit_json, interactive
+from provision.cli.output import agreed, console, emit_json, interactive
 from provision.cli.problems import as_data, render, warn_of_broken
 from provision.cli.trust import trust_command
 from provision.errors import Problem, UsageError
@@ -111,7 +111,7 @@ def _wanted(
             if here not in entry.definition.systems:
                 continue
             hostname = usual_hostname(entry, domain)
-            if typer.confirm(f"{entry.definition.title.en} ({hostname})?", default=True, err=True):
+            if agreed(f"{entry.definition.title.en} ({hostname})?", default=True):
                 texts.append(name)
     wanted: dict[str, str] = {}
     for text in texts:

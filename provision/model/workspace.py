@@ -227,9 +227,11 @@ def find_workspace(explicit: Path | None = None) -> Path:
         directory = named.parent if named.name == MUNICIPALITY_FILE else named
         if (directory / MUNICIPALITY_FILE).is_file():
             return directory.resolve()
+        if directory.exists() and not directory.is_dir():
+            raise UsageError(f"{directory} is no directory.", "Name the municipality's directory.")
         raise UsageError(
             f"{directory} is not a workspace: it has no {MUNICIPALITY_FILE}.",
-            f"Make one: provision init {directory}",
+            f"Make one: provision init {shlex.quote(str(directory))}",
         )
     here = Path.cwd()
     for directory in (here, *here.parents):

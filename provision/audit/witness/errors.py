@@ -13,6 +13,12 @@ class SourceError(WitnessError):
     """The place that the log is to come from does not give it."""
 
 
+class NoLogHereError(SourceError):
+    """There is no log at that place, which is no finding about one."""
+
+    exit_code = 2
+
+
 class RefusedLogError(WitnessError):
     """The log is not one that the witness may cosign: not a continuation of what it saw, or not proved to be one.
 

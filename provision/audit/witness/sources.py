@@ -22,7 +22,7 @@ from provision.audit.tlog import (
     tile_path,
 )
 from provision.audit.tlog.layout import MAX_BUNDLE, TILE_BITS, split_hashes, tile_width
-from provision.audit.witness.errors import SourceError
+from provision.audit.witness.errors import NoLogHereError, SourceError
 
 #: Where a site of the school has the log (role audit_trail).
 WELL_KNOWN = "/.well-known/provision-audit/"
@@ -94,7 +94,7 @@ class DirectorySource:
                 f"{directory} holds several logs: {', '.join(str(one) for one in found[:5])}",
                 "name one of them",
             )
-        raise SourceError(
+        raise NoLogHereError(
             f"there is no audit log in {directory}: no file “checkpoint”", "is this the right place?"
         )
 

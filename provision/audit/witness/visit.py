@@ -33,7 +33,7 @@ from provision.audit.tlog import (
 )
 from provision.audit.tlog.layout import TILE_BITS, split_hashes
 from provision.audit.tlog.tree import perfect_subtrees
-from provision.audit.witness.errors import RefusedLogError, SourceError, WitnessError
+from provision.audit.witness.errors import NoLogHereError, RefusedLogError, SourceError, WitnessError
 from provision.audit.witness.evidence import Evidence, EvidenceError
 from provision.audit.witness.news import News
 from provision.audit.witness.sources import MissingPartError, Source, SourceTree
@@ -197,7 +197,7 @@ def _look(store: WitnessStore, source: Source) -> Visit:
 def _read_checkpoint(source: Source) -> bytes:
     raw = source.read("checkpoint", MAX_NOTE)
     if raw is None:
-        raise SourceError(
+        raise NoLogHereError(
             f"there is no audit log in {source.name}: no file “checkpoint”", "is this the right place?"
         )
     return raw

@@ -13,7 +13,7 @@ from rich.text import Text
 from provision.audit import Person
 from provision.audit import entries as e
 from provision.audit.cosigned import witness_times
-from provision.audit.cosigners import add_witness, retire_witness
+from provision.audit.cosigners import add_witness, retire_witness, witness_key
 from provision.audit.keys import Second
 from provision.audit.log import SchoolLog, log_directory
 from provision.audit.opening import acting, renew_keys
@@ -274,6 +274,7 @@ def add_witness_command(
     """Let a key of the school cosign its log."""
     place = load_workspace(find_workspace(workspace))
     chosen = place.school(school)
+    witness_key(key)
     with open_book(place, chosen, "audit add-witness") as book:
         policy = add_witness(
             book.writer, chosen, book.actor, key, required=required, replaces=replaces, why=why

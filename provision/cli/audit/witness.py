@@ -200,11 +200,11 @@ def sign(
     """
     words = language(lang)
     key_file = KeyFile.read(directory)
-    if not yes and not interactive():
-        raise UsageError(
-            "There is nobody to ask whether to sign.", "Say --yes, if you have read what is new."
-        )
     with visiting(directory, _source(place, user, password_file, ca)) as visit:
+        if not yes and not interactive():
+            raise UsageError(
+                "There is nobody to ask whether to sign.", "Say --yes, if you have read what is new."
+            )
         waiting = visit.waiting(key_file.verifier)
         if not json_output:
             _tell(visit, words, waiting)

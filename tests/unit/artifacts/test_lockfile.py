@@ -85,6 +85,7 @@ def test_a_damaged_file_is_an_error_that_names_it_and_is_not_overwritten(path, t
         LockFile.read(path)
     assert str(path) in caught.value.message
     assert caught.value.remedy
+    assert caught.value.exit_code == 2
     with pytest.raises(ArtifactError), edit(path):
         pass
     assert path.read_text() == text

@@ -22,7 +22,10 @@ def test_where_nobody_can_answer_the_remedy_is_told(monkeypatch: pytest.MonkeyPa
     assert caught.value.remedy == "look first"
 
 
-@pytest.mark.parametrize(("answer", "goes_on"), [("y\n", True), ("n\n", False), ("\n", False)])
+@pytest.mark.parametrize(
+    ("answer", "goes_on"),
+    [("y\n", True), ("sí\n", True), ("S\n", True), ("perhaps\nyes\n", True), ("n\n", False), ("\n", False)],
+)
 def test_only_a_clear_yes_goes_on(monkeypatch: pytest.MonkeyPatch, answer: str, goes_on: bool) -> None:
     monkeypatch.setattr(output, "interactive", lambda: True)
     monkeypatch.setattr("sys.stdin", io.StringIO(answer))
