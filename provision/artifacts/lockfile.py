@@ -186,12 +186,13 @@ class LockFile(BaseModel):
         ):
             if entries:
                 content[name] = {key: entries[key].model_dump() for key in sorted(entries)}
-        if self.choices:
-            content["choices"] = {
-                school: {service: used[service].model_dump() for service in sorted(used)}
-                for school, used in sorted(self.choices.items())
-                if used
-            }
+        choices = {
+            school: {service: used[service].model_dump() for service in sorted(used)}
+            for school, used in sorted(self.choices.items())
+            if used
+        }
+        if choices:
+            content["choices"] = choices
         return content
 
     def text(self) -> str:

@@ -199,3 +199,9 @@ def test_fetch_does_not_miss_a_citys_own_copy_where_upstreams_archive_is_here(ci
     (mirror / "up-2.tar.gz").unlink()
     failed = json.loads(run("fetch", "--json").stdout)["failed"]
     assert {item["name"] for item in failed} == {"sixth-2.tar.gz", "up-2.tar.gz"}
+
+
+def test_list_folds_no_name_and_is_not_wider_than_what_it_says(city):
+    text = run("list").stdout
+    assert "  archive sixth-1.tar.gz\n    from            https://upstream.example/sixth-1.tar.gz\n" in text
+    assert max(map(len, text.splitlines())) < 200

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from provision.artifacts import LockFile
+from provision.artifacts import LockFile, lockfile
 from provision.artifacts.lockfile import Choice, LockedFile
 from provision.errors import ArtifactError
 
@@ -111,3 +111,26 @@ def test_forget_says_whether_there_was_an_entry():
     assert lock.forget("a.tar")
     assert not lock.forget("a.tar")
     assert lock.files == {}
+
+
+def test_a_school_without_services_changes_no_line(path):
+    with edit(path) as lock:
+        lock.files["a.tar"] = ENTRY
+    before = path.stat().st_mtime_ns
+    with edit(path) as lock:
+        lock.choices.setdefault("escola", {})
+    assert path.stat().st_mtime_ns == before
+
+
+def test_what_is_only_looked_at_is_read_once_while_it_is_the_same(path, monkeypatch):
+    parsed = []
+    real = lockfile._parsed
+    monkeypatch.setattr(lockfile, "_parsed", lambda text: parsed.append(text) or real(text))
+    with edit(path) as lock:
+        lock.files["a.tar"] = ENTRY
+    for _ in range(5):
+        assert set(lockfile.locked_content(path).files) == {"a.tar"}
+    assert len(parsed) == 1
+    with edit(path) as lock:
+        lock.files["b.tar"] = ENTRY
+    assert set(lockfile.locked_content(path).files) == {"a.tar", "b.tar"}
