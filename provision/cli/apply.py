@@ -19,7 +19,7 @@ from provision.cli.options import (
     WorkspaceOption,
     YesOption,
 )
-from provision.cli.output import console, emit_json, errors, interactive
+from provision.cli.output import agreed, console, emit_json, errors, interactive
 from provision.cli.progress import RunDisplay
 from provision.cli.report import (
     prepared_notes,
@@ -151,7 +151,7 @@ def _ask(current: Operation, prepared: Prepared) -> Report | None:
     if report.change_count:
         show_plan(report, prepared, diff=False)
         question = f"Apply these {report.change_count} steps to {prepared.school.name}?"
-        if not typer.confirm(question, err=True):
+        if not agreed(question):
             raise DeclinedError("nothing was changed: the answer was no")
     else:
         console.print(f"{prepared.school.id}: nothing would change; probing its services.")
