@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from provision.cli.options import JsonOption, SchoolArgument, WorkspaceOption, YesOption
-from provision.cli.output import confirm, emit_json, errors
+from provision.cli.output import confirm, console, emit_json, errors, json_wanted
 from provision.engine.ssh import (
     JumpHost,
     fingerprint,
@@ -89,5 +89,6 @@ def _trust_one(
         remedy="compare the fingerprint, then give --yes",
     )
     trust(workspace, name, key, forget=replace)
-    errors.print(f"{name}: stored in {workspace.known_hosts}", markup=False)
+    target = errors if json_wanted() else console
+    target.print(f"{name}: stored in {workspace.known_hosts}", markup=False)
     return {"host": name, "key": now, "state": "replaced" if before else "stored"}
