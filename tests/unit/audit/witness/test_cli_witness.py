@@ -212,7 +212,8 @@ def test_a_person_agrees_by_signing(city: City, monkeypatch: pytest.MonkeyPatch)
     init(city)
     assert signing("--yes").exit_code == 0
     city.add(intent("r1"))
-    monkeypatch.setattr("provision.cli.audit.witness.interactive", lambda: True)
+    for module in ("audit.witness", "output"):
+        monkeypatch.setattr(f"provision.cli.{module}.interactive", lambda: True)
     result = signing(given="y\n")
     assert result.exit_code == 0, result.output
     assert "A run waits for your signature" in result.stderr or "r1" in result.stderr
@@ -236,7 +237,8 @@ def test_a_timer_agrees_to_no_change_of_who_signs_or_is_asked(
         before = signed_size()
         refusal(signing("--yes"), "rules")
         assert signed_size() == before
-        monkeypatch.setattr("provision.cli.audit.witness.interactive", lambda: True)
+        for module in ("audit.witness", "output"):
+            monkeypatch.setattr(f"provision.cli.{module}.interactive", lambda: True)
         assert signing(given="y\n").exit_code == 0
         assert signing("--yes").exit_code == 0
 
