@@ -106,8 +106,7 @@ def overview(
                     name, place, here, checksum, known = _file(file, lock, mirrors)
                     found.append(Artifact(*common, "archive", name, place, here, checksum, known, users))
                 # Nobody has to have these: those that somebody has.
-                for pack in source.languages.values():
-                    language = ArchiveSource.File(name=pack, role="language")
+                for language in source.packs.values():
                     name, place, here, checksum, known = _file(language, lock, mirrors)
                     if here or known:
                         found.append(Artifact(*common, "archive", name, place, here, checksum, known, users))
@@ -216,10 +215,7 @@ def fetch_all(
                     others = [{file.name for file in other.files} for other in archives if other != source]
                     instead |= {file.name: others for file in source.files if file.url is None}
                     # Nobody has to have these.
-                    packs = {
-                        name: ArchiveSource.File(name=name, role="language")
-                        for name in source.languages.values()
-                    }
+                    packs = {pack.name: pack for pack in source.packs.values()}
                     wanted, instead = wanted | packs, instead | {name: [set()] for name in packs}
                 elif isinstance(source, AptSource):
                     for repository in source.repositories:

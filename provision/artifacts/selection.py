@@ -344,7 +344,7 @@ class _Chooser:
 
     def _is_over(self, candidate: _Candidate, service: "ResolvedService") -> bool:
         """Whether a new installation of a release needs an explicit word that is not there."""
-        there = self._lock.choices.get(self._school.id, {}).get(service.id)
+        there = self._before(service)
         return (
             candidate.release.is_over()
             and not service.accept_end_of_life
@@ -372,14 +372,18 @@ class _Chooser:
         # The newest first, and what is only fit for the lab last.
         releases.sort(key=lambda release: release.lab_only)
         candidates = [_Candidate(release, source) for release in releases for source in release.sources]
-        before = self._lock.choices.get(self._school.id, {}).get(service.id)
+        before = self._before(service)
         if before is not None:
             candidates.sort(key=lambda candidate: candidate.choice != (before.version, before.kind))
         return iter(candidates)
 
+    def _before(self, service: "ResolvedService") -> Choice | None:
+        """What was chosen for the school the last time."""
+        return self._lock.choices.get(self._school.id, {}).get(service.id)
+
     def _wanted(self, service: "ResolvedService") -> str | None:
         """The release that the school is to have; None in a lab: whichever can be had."""
-        before = self._lock.choices.get(self._school.id, {}).get(service.id)
+        before = self._before(service)
         if service.named or service.version is None or before is None:
             return service.version
         releases = self._entry(service).releases_for(self._school.hosts[service.host].system)
@@ -401,7 +405,7 @@ class _Chooser:
 
     def _installed(self, service: "ResolvedService") -> _Candidate | None:
         """What the school has already, if that is what it asks for."""
-        before = self._lock.choices.get(self._school.id, {}).get(service.id)
+        before = self._before(service)
         if before is None or not before.installed:
             return None
         candidates = list(self._candidates(service))
@@ -445,6 +449,7 @@ class _Chooser:
         release, source, role_dir = candidate.release, candidate.source, self._entry(service).role_dir
         files: dict[str, Path] = {}
         checksums: dict[str, str] = {}
+        held: list[tuple[ArchiveSource.File, Obtained | None]] = []
         if isinstance(source, AptSource):
             check_keys(source, role_dir)
             self._check_repositories(service.id, source)
@@ -457,25 +462,20 @@ class _Chooser:
                 except UnreachableError as error:
                     if needed:
                         raise
-                    remark = remark or error.message
-                    # A role compares what is on the server with this, and needs the file only if they differ.
-                    sha256 = self._sha256(file)
-                    checksums |= {file.role: sha256} if sha256 is not None else {}
-                else:
-                    if got is not None:
-                        files[file.role], checksums[file.role] = got.path, got.sha256
-                    elif (sha256 := self._sha256(file)) is not None:
-                        checksums[file.role] = sha256
+                    remark, got = remark or error.message, None
+                held.append((file, got))
             if (language := source.file_for(self._school.locale)) is not None:
                 # Nobody has to have it.
                 with suppress(UnreachableError):
-                    got = self._obtain(language)
-                    if got is not None:
-                        files[language.role], checksums[language.role] = got.path, got.sha256
-                    elif (sha256 := self._sha256(language)) is not None:
-                        checksums[language.role] = sha256
+                    held.append((language, self._obtain(language)))
+        for file, got in held:
+            if got is not None:
+                files[file.role], checksums[file.role] = got.path, got.sha256
+            # A role compares what is on the server with this, and needs the file only if they differ.
+            elif (sha256 := self._sha256(file)) is not None:
+                checksums[file.role] = sha256
         ended = release.end_of_life if release.is_over() else None
-        before = self._lock.choices.get(self._school.id, {}).get(service.id)
+        before = self._before(service)
         return Selection(
             service.id,
             release.version,

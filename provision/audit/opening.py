@@ -82,15 +82,24 @@ def _restoring(base: str, wanted: str) -> str:
 
 
 def acting(workspace: "Workspace") -> Person:
-    """The person who acts, for whatever writes an entry; on disposable servers it may be a shared account.
+    """The person who acts, for whatever writes an entry.
 
     Raises:
         RefusedError: nobody's name is known.
     """
     person = Person.current(workspace.path)
+    check_acting(workspace, person)
+    return person
+
+
+def check_acting(workspace: "Workspace", person: Person) -> None:
+    """See that a person may write entries; on disposable servers it may be a shared account.
+
+    Raises:
+        RefusedError: nobody's name is known.
+    """
     if not workspace.municipality.lab:
         person.check_named()
-    return person
 
 
 def actor_of(person: Person, key: str = "") -> e.Actor:

@@ -29,17 +29,11 @@ class _Commands(LazyGroup):
     modules: ClassVar = {name: f"provision.cli.{name}" for name in COMMANDS}
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; what Typer would end with no word is said here."""
+        """Run the command; what Typer would end in a way of its own comes to ``main``."""
         try:
             return super().invoke(ctx)
-        except (KeyboardInterrupt, typer.Abort) as error:
-            if isinstance(error, typer.Abort) and not isinstance(
-                error.__context__, KeyboardInterrupt | EOFError
-            ):
-                # The answer was no.
-                raise
-            errors.print("Stopped.", style="warn")
-            raise typer.Exit(130) from None
+        except KeyboardInterrupt:
+            raise typer.Abort from None
         except BrokenPipeError as error:
             # Not of standard output, which outlives its readers; Typer would take it for that.
             raise ProvisionError(

@@ -15,6 +15,7 @@ from provision.artifacts import Selection, record_installed
 from provision.audit import FileRecorder, Person, Revision, RunIntent, RunOutcome, RunRecorder, now
 from provision.audit.detail import DetailStore
 from provision.audit.log import log_directory
+from provision.audit.opening import check_acting
 from provision.audit.record import lacks
 from provision.engine.connections import Connections
 from provision.engine.cut_lessons import tell_other_schools
@@ -122,9 +123,8 @@ class Operation:
         return FileRecorder(workspace.runs_dir, details, self.prepared.redactor.data)
 
     def _logged(self, stack: ExitStack) -> LoggedRecorder:
-        if not self.prepared.workspace.municipality.lab:
-            self.person.check_named()
         prepared = self.prepared
+        check_acting(prepared.workspace, self.person)
         try:
             book = LogBook(
                 prepared.workspace,

@@ -267,8 +267,12 @@ class ArchiveSource(Strict):
 
     def file_for(self, locale: str) -> File | None:
         """What a school of that locale may have besides; None: nothing."""
-        name = self.languages.get(re.split("[_.@]", locale)[0])
-        return self.File(name=name, role="language") if name is not None else None
+        return self.packs.get(re.split("[_.@]", locale)[0])
+
+    @property
+    def packs(self) -> dict[str, File]:
+        """The packs of languages, by language: nobody has to have them."""
+        return {language: self.File(name=name, role="language") for language, name in self.languages.items()}
 
 
 class NpmSource(Strict):

@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -84,9 +85,13 @@ class SecretStore:
 
     def is_secret(self, name: str) -> bool:
         """Whether a school's vault file may hold a secret of this name: one that some service declares, or ours."""
+        return name in self._declarable or bool(_BECOME_PASSWORD.fullmatch(name))
+
+    @cached_property
+    def _declarable(self) -> set[str]:
         definitions = [entry.definition for entry in self._workspace.catalog.values()]
         declared = {secret.name for definition in definitions for secret in definition.secrets}
-        return name in declared | {TLS_KEYS, AUDIT_PASSWORD} or bool(_BECOME_PASSWORD.fullmatch(name))
+        return declared | {TLS_KEYS, AUDIT_PASSWORD}
 
     def check_names(self, vault_id: str, names: Iterable[str]) -> None:
         """Refuse a vault file with other things than secrets.
